@@ -1,0 +1,85 @@
+#pragma once
+
+#include <ATen/core/grad_mode.h>
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "sightglass/hooks/watch.hpp"
+#include "sightglass/trace/gradient.hpp"
+
+namespace sightglass {
+
+/// Calls a function in the backward pass of a layer: `fn(const Layer&, const Tensor& grad_input, const Tensor& grad_output)`.
+///
+/// `grad_output` is the gradient with respect to the layer's (first) output as it leaves the layer, whatever is written in
+/// place afterwards (where PyTorch's module hooks refuse or go wrong); `grad_input` is the layer's own share of the gradient
+/// with respect to its (first) input, undefined where the input needs none. On CUDA the function runs on autograd's
+/// thread. Move-only; belongs to the thread that made it; ends with its scope or `remove()`.
+class [[nodiscard]] BackwardHook {
+ public:
+  template <class Fn>
+  BackwardHook(Layer layer, Fn fn) : watch_(std::make_shared<Hook<Fn>>(layer, std::move(fn)), layer) {
+    static_assert(std::is_invocable_v<Fn&, const Layer&, const at::Tensor&, const at::Tensor&>,
+                  "fn takes (const Layer&, const Tensor& grad_input, const Tensor& grad_output)");
+  }
+
+  /// The layer called `name` in `model`.
+  template <class Model, class Fn>
+  BackwardHook(const Model& model, const std::string& name, Fn fn)
+      : BackwardHook(sightglass::layer(model, name), std::move(fn)) {}
+
+  /// Ends the hook, also for backward passes of graphs that exist already; may be called again.
+  void remove() { watch_.remove(); }
+
+ private:
+  template <class Fn>
+  class Hook final : public detail::Subscriber, public std::enable_shared_from_this<Hook<Fn>> {
+   public:
+    Hook(Layer layer, Fn fn) : layer_(std::move(layer)), fn_(std::move(fn)) {}
+
+    /// A view of the input takes its place inside the layer: what flows back through it is the layer's share.
+    at::Tensor enter(size_t index, const at::Tensor& input) override {
+      if (index != 0 || !at::GradMode::is_enabled() || !input.requires_grad()) return input;
+      at::Tensor own = input.view_as(input);
+      entered_ = std::make_shared<at::Tensor>();
+      detail::on_gradient(own, [weak = this->weak_from_this(), output = entered_](const at::Tensor& gradient) {
+        if (const auto hook = weak.lock()) hook->call(gradient, *output);
+      });
+      return own;
+    }
+
+    void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override {
+      const std::shared_ptr<at::Tensor> stored = std::exchange(entered_, nullptr);
+      if (outputs.front().defined() && outputs.front().requires_grad()) {
+        detail::on_gradient(outputs.front(), [weak = this->weak_from_this(), stored](const at::Tensor& gradient) {
+          if (stored != nullptr) {
+            *stored = gradient;
+          } else if (const auto hook = weak.lock()) {
+            hook->call(at::Tensor(), gradient);
+          }
+        });
+      }
+    }
+
+    void miss(const std::string& why) override {
+      TORCH_WARN("sightglass: a call of layer \"", layer_.name(), "\" could not be followed: ", why);
+    }
+
+    void call(const at::Tensor& grad_input, const at::Tensor& grad_output) {
+      if (!this->removed()) fn_(layer_, grad_input, grad_output);
+    }
+
+   private:
+    Layer layer_;
+    Fn fn_;
+    std::shared_ptr<at::Tensor> entered_;
+  };
+
+  detail::Watch watch_;
+};
+
+}  // namespace sightglass

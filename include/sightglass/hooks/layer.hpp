@@ -1,0 +1,73 @@
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "sightglass/hooks/place.hpp"
+
+namespace sightglass {
+
+/// A place in a model: what hooks, captures and `explain` are given.
+///
+/// From a handle (`net->layer4`), from an element of a `Sequential` by name, from an `AnyModule`, or by `layer(model, "name")`.
+/// Holds nothing of the model alive.
+class Layer {
+ public:
+  /// A `torch::nn` handle, whose type says how the layer is called.
+  template <class Impl>
+  Layer(const torch::nn::ModuleHolder<Impl>& handle)  // NOLINT(google-explicit-constructor): a handle is a layer
+      : Layer(handle.ptr()) {}
+
+  template <class Impl, class = std::enable_if_t<std::is_base_of_v<torch::nn::Module, Impl>>>
+  Layer(const std::shared_ptr<Impl>& module)  // NOLINT(google-explicit-constructor)
+      : place_(detail::place_of_handle(module)) {}
+
+  explicit Layer(detail::Place place) : place_(std::move(place)) {}
+
+  /// The path in the model, such as `layer4.1.conv2`; the type's name where it was given by handle.
+  const std::string& name() const { return place_.name; }
+  /// The class of the module, such as `torch::nn::Conv2dImpl`.
+  const std::string& type() const { return place_.type; }
+  /// The module; null when it is gone, or belongs to a TorchScript model.
+  std::shared_ptr<torch::nn::Module> module() const { return place_.module.lock(); }
+
+  /// True where the layer has no submodules.
+  bool is_leaf() const { return place_.leaf; }
+
+  /// Where the layer is in the stream of operations; for the mechanism below.
+  const detail::Place& place() const { return place_; }
+
+ private:
+  detail::Place place_;
+};
+
+/// Makes the type of a user's own block known, so that blocks of this type are found by name (`layer(net, "blocks.0.attn")`).
+///
+/// Not needed for LibTorch's own layers, children of a `Sequential`, or types given by handle before.
+template <class Impl>
+void hookable() {
+  detail::KnownTypes::global().add<Impl>();
+}
+
+/// The layer called `name` in a `torch::nn` model: a handle, a shared pointer, or the module itself.
+///
+/// Throws `c10::Error` for an unknown name, with the nearest ones.
+template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
+Layer layer(const Model& model, const std::string& name) {
+  return Layer(detail::place_by_name(detail::root_of(model), name, {}));
+}
+
+/// The same for a block whose type is a user's own: `layer<AttentionImpl>(net, "blocks.0.attn")`.
+template <class Impl, class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
+Layer layer(const Model& model, const std::string& name) {
+  return Layer(detail::place_by_name(detail::root_of(model), name, detail::callable_of<Impl>()));
+}
+
+}  // namespace sightglass

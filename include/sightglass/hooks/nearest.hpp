@@ -1,0 +1,36 @@
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+/// Names that a misspelt one may have meant.
+namespace sightglass::detail {
+
+/// Levenshtein's distance.
+inline size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row[b.size()];
+}
+
+/// The three nearest of `names`, as `"layer4", "layer3"`.
+inline std::string nearest(const std::string& wanted, std::vector<std::string> names) {
+  std::stable_sort(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
+    return edit_distance(wanted, a) < edit_distance(wanted, b);
+  });
+  std::string list;
+  for (size_t i = 0; i < std::min<size_t>(3, names.size()); ++i) list += (i == 0 ? "\"" : ", \"") + names[i] + "\"";
+  return list.empty() ? "none" : list;
+}
+
+}  // namespace sightglass::detail

@@ -1,0 +1,170 @@
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/moduledict.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/pimpl.h>
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "sightglass/hooks/nearest.hpp"
+#include "sightglass/trace/module.hpp"
+
+/// From a module's path to the runnable along which it is followed.
+namespace sightglass::detail {
+
+/// A module that announces its own calls (`Hooked`, `HookPoint`).
+class Announcing {
+ public:
+  virtual ~Announcing() = default;
+};
+
+/// Where a layer is found: inside of `owner`, under the address `key`; or by its own marks.
+struct Place {
+  std::string name;
+  std::string type;
+  std::weak_ptr<torch::nn::Module> module;
+  const void* key = nullptr;
+  std::shared_ptr<Runnable> owner;  ///< null where the layer marks itself
+  bool leaf = false;                ///< it has no submodules
+  std::string problem;              ///< why it cannot be watched, and what to do; empty when it can
+};
+
+template <class T, class = void>
+struct holds_module : std::false_type {};
+template <class T>
+struct holds_module<T, std::void_t<typename T::ContainedType>> : std::is_base_of<torch::nn::Module, typename T::ContainedType> {};
+template <class T>
+struct is_shared_module : std::false_type {};
+template <class Impl>
+struct is_shared_module<std::shared_ptr<Impl>> : std::is_base_of<torch::nn::Module, Impl> {};
+/// Handles, shared pointers, and modules themselves.
+template <class T>
+constexpr bool is_module_like = holds_module<T>::value || is_shared_module<T>::value || std::is_base_of_v<torch::nn::Module, T>;
+
+/// The model as a shared pointer; its type is made known on the way.
+template <class Model>
+std::shared_ptr<torch::nn::Module> root_of(const Model& model) {
+  if constexpr (holds_module<Model>::value) {
+    return root_of(model.ptr());
+  } else if constexpr (is_shared_module<Model>::value) {
+    TORCH_CHECK(model != nullptr, "model: came a null pointer");
+    KnownTypes::global().add<typename Model::element_type>();
+    return model;
+  } else {
+    KnownTypes::global().add<Model>();
+    try {
+      return std::const_pointer_cast<torch::nn::Module>(static_cast<const torch::nn::Module&>(model).shared_from_this());
+    } catch (const std::bad_weak_ptr&) {
+      // A model on the stack: lent for the look-up; its children are shared.
+      return std::shared_ptr<torch::nn::Module>(std::shared_ptr<void>(), const_cast<Model*>(&model));
+    }
+  }
+}
+
+inline bool has_state(const torch::nn::Module& module) {
+  return !module.parameters().empty() || !module.buffers().empty();
+}
+
+inline bool is_list(const torch::nn::Module& module) {
+  return dynamic_cast<const torch::nn::ModuleListImpl*>(&module) != nullptr ||
+         dynamic_cast<const torch::nn::ModuleDictImpl*>(&module) != nullptr;
+}
+
+inline std::string type_name(const torch::nn::Module& module) { return c10::demangle(typeid(module).name()); }
+
+/// A module on the way from the root to a layer.
+struct Step {
+  std::shared_ptr<torch::nn::Module> module;
+  std::string path;
+  size_t index = 0;  ///< its number among its parent's children
+};
+
+/// The modules from the root (first) to the one called `name` (last).
+inline std::vector<Step> path_to(const std::shared_ptr<torch::nn::Module>& root, const std::string& name) {
+  std::vector<Step> steps{{root, ""}};
+  size_t from = 0;
+  while (from < name.size()) {
+    const size_t dot = std::min(name.find('.', from), name.size());
+    const std::string child = name.substr(from, dot - from);
+    const auto children = steps.back().module->named_children();
+    const auto* const found = children.find(child);
+    if (found == nullptr) {
+      std::vector<std::string> names;
+      for (const auto& item : root->named_modules("", false)) names.push_back(item.key());
+      TORCH_CHECK(false, "layer \"", name, "\": no such submodule of ", type_name(*root), "; nearest: ",
+                  nearest(name, std::move(names)), "; sightglass::layers(model, input) lists them all");
+    }
+    size_t index = 0;
+    while (children[index].key() != child) ++index;
+    steps.push_back({*found, name.substr(0, dot), index});
+    from = dot + 1;
+  }
+  return steps;
+}
+
+/// How the last module of a path is called: through the `Sequential` around it, or by its type.
+inline Callable callable_at(const std::vector<Step>& path, size_t at) {
+  if (const auto known = KnownTypes::global().find(*path[at].module)) return known;
+  if (is_plain_sequential(*path[at].module)) return callable_of_sequential();
+  if (at == 0) return {};
+  const auto parent = std::dynamic_pointer_cast<torch::nn::SequentialImpl>(path[at - 1].module);
+  return parent == nullptr ? Callable() : callable_of_child(parent, path[at].index);
+}
+
+inline std::string how_to_name_the_type(const std::string& type) {
+  return "its type " + type + " is not one of LibTorch's own: hook it by its handle, or by sightglass::layer<" + type +
+         ">(model, name), or call sightglass::hookable<" + type + ">() once";
+}
+
+inline Place place_of_path(const std::vector<Step>& path, Callable given) {
+  const Step& last = path.back();
+  Place place{last.path, type_name(*last.module), last.module, last.module.get(), nullptr, last.module->children().empty(), ""};
+  if (dynamic_cast<const Announcing*>(last.module.get()) != nullptr) return place;
+  const Callable callable = given ? std::move(given) : callable_at(path, path.size() - 1);
+  if (is_list(*last.module)) {
+    place.problem = "a ModuleList or ModuleDict has no forward of its own; name one of its elements";
+  } else if (has_state(*last.module)) {
+    if (is_plain_sequential(*last.module)) {
+      place.owner = std::make_shared<SequentialRunnable>(last.module, last.path);
+    } else if (callable) {
+      place.owner = std::make_shared<ModuleRunnable>(last.module, last.path, callable);
+    } else {
+      place.problem = how_to_name_the_type(place.type);
+    }
+  } else {
+    // Nothing of it can be read: it is found inside of the nearest Sequential that has parameters.
+    for (size_t at = path.size() - 1; at-- > 0;) {
+      if (std::dynamic_pointer_cast<torch::nn::SequentialImpl>(path[at].module) == nullptr) break;
+      if (has_state(*path[at].module)) {
+        place.owner = std::make_shared<SequentialRunnable>(path[at].module, path[at].path);
+        break;
+      }
+      if (!is_plain_sequential(*path[at].module)) break;
+    }
+    if (place.owner == nullptr) {
+      place.problem =
+          "it has no parameters that would betray when it runs; make the member a sightglass::Hooked<...> or put a "
+          "sightglass::HookPoint beside it";
+    }
+  }
+  return place;
+}
+
+inline Place place_by_name(const std::shared_ptr<torch::nn::Module>& root, const std::string& name, Callable given) {
+  return place_of_path(path_to(root, name), std::move(given));
+}
+
+template <class Impl>
+Place place_of_handle(const std::shared_ptr<Impl>& module) {
+  TORCH_CHECK(module != nullptr, "layer: came an empty handle");
+  KnownTypes::global().add<Impl>();
+  return place_of_path({{module, type_name(*module)}}, {});
+}
+
+}  // namespace sightglass::detail

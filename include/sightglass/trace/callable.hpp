@@ -1,0 +1,207 @@
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules.h>
+#include <torch/nn/modules/container/any.h>
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <typeindex>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+/// How a module is called whose type is known here, and later only by its dynamic type.
+namespace sightglass::detail {
+
+using Tensors = std::vector<at::Tensor>;
+
+/// Calls `forward` of a module with `input_counts` tensors (most likely first), and flattens what comes.
+struct Callable {
+  std::vector<size_t> input_counts;
+  std::function<Tensors(torch::nn::Module&, const Tensors&)> call;
+
+  explicit operator bool() const { return call != nullptr; }
+};
+
+// Outputs, flattened: tensors, and tuples, pairs, vectors, arrays and optionals of them, nested as you like.
+inline void flatten(const at::Tensor& value, Tensors& into) { into.push_back(value); }
+template <class T>
+void flatten(const std::vector<T>& value, Tensors& into);
+template <class T>
+void flatten(const c10::optional<T>& value, Tensors& into);
+template <class... T>
+void flatten(const std::tuple<T...>& value, Tensors& into);
+template <class A, class B>
+void flatten(const std::pair<A, B>& value, Tensors& into);
+template <class T, size_t count>
+void flatten(const std::array<T, count>& value, Tensors& into);
+template <class T>
+std::enable_if_t<std::is_arithmetic_v<T>> flatten(const T& /*value*/, Tensors& /*into*/) {}
+
+template <class T>
+void flatten(const std::vector<T>& value, Tensors& into) {
+  for (const auto& element : value) flatten(element, into);
+}
+template <class T>
+void flatten(const c10::optional<T>& value, Tensors& into) {
+  if (value) flatten(*value, into);
+}
+template <class... T>
+void flatten(const std::tuple<T...>& value, Tensors& into) {
+  std::apply([&](const auto&... elements) { (flatten(elements, into), ...); }, value);
+}
+template <class A, class B>
+void flatten(const std::pair<A, B>& value, Tensors& into) {
+  flatten(value.first, into);
+  flatten(value.second, into);
+}
+template <class T, size_t count>
+void flatten(const std::array<T, count>& value, Tensors& into) {
+  for (const auto& element : value) flatten(element, into);
+}
+
+template <class T, class = void>
+struct can_flatten : std::false_type {};
+template <class T>
+struct can_flatten<T, std::void_t<decltype(flatten(std::declval<const T&>(), std::declval<Tensors&>()))>> : std::true_type {};
+
+/// The result of calling `forward` with arguments of these types; `void` where it cannot be called so.
+template <class Impl, class Arguments, class = void>
+struct forward_result {
+  using type = void;
+};
+template <class Impl, class... Arguments>
+struct forward_result<Impl, std::tuple<Arguments...>,
+                      std::void_t<decltype(std::declval<Impl&>().forward(std::declval<Arguments>()...))>> {
+  using type = std::decay_t<decltype(std::declval<Impl&>().forward(std::declval<Arguments>()...))>;
+};
+template <class Impl, class... Arguments>
+constexpr bool forward_takes = can_flatten<typename forward_result<Impl, std::tuple<Arguments...>>::type>::value;
+
+template <class Impl, class... Arguments>
+Tensors call_forward(torch::nn::Module& module, Arguments&&... arguments) {
+  Tensors outputs;
+  flatten(dynamic_cast<Impl&>(module).forward(std::forward<Arguments>(arguments)...), outputs);
+  return outputs;
+}
+
+/// What is known of `Impl` at compile time: with which tensors its `forward` can be called. Empty when with none.
+template <class Impl>
+Callable callable_of() {
+  using T = at::Tensor;
+  using State = std::tuple<T, T>;  // of an LSTM
+  Callable callable;
+  constexpr bool one = forward_takes<Impl, T>;
+  constexpr bool two = forward_takes<Impl, T, T>;
+  constexpr bool three = forward_takes<Impl, T, T, T>;
+  constexpr bool four = forward_takes<Impl, T, T, T, T>;
+  constexpr bool with_state = !three && forward_takes<Impl, T, State>;
+  constexpr bool list = !one && forward_takes<Impl, Tensors>;
+  if (one) callable.input_counts.push_back(1);
+  if (two) callable.input_counts.push_back(2);
+  if (three || with_state) callable.input_counts.push_back(3);
+  if (four) callable.input_counts.push_back(4);
+  if (list) callable.input_counts = {1, 2, 3, 4};
+  if (callable.input_counts.empty()) return callable;
+  callable.call = [](torch::nn::Module& module, const Tensors& x) -> Tensors {
+    if constexpr (list) return call_forward<Impl>(module, x);
+    if constexpr (one) {
+      if (x.size() == 1) return call_forward<Impl>(module, x[0]);
+    }
+    if constexpr (two) {
+      if (x.size() == 2) return call_forward<Impl>(module, x[0], x[1]);
+    }
+    if constexpr (three) {
+      if (x.size() == 3) return call_forward<Impl>(module, x[0], x[1], x[2]);
+    }
+    if constexpr (with_state) {
+      if (x.size() == 3) return call_forward<Impl>(module, x[0], State(x[1], x[2]));
+    }
+    if constexpr (four) {
+      if (x.size() == 4) return call_forward<Impl>(module, x[0], x[1], x[2], x[3]);
+    }
+    TORCH_CHECK(false, "forward cannot be called with ", x.size(), " tensors");
+  };
+  return callable;
+}
+
+/// Module types by their dynamic type: LibTorch's own, and those that users made known.
+class C10_EXPORT KnownTypes {
+ public:
+  static KnownTypes& global() {
+    static KnownTypes types;
+    return types;
+  }
+
+  template <class Impl>
+  void add() {
+    if constexpr (!std::is_same_v<Impl, torch::nn::Module>) {
+      Callable callable = callable_of<Impl>();
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (callable) by_type_.emplace(std::type_index(typeid(Impl)), std::move(callable));
+    }
+  }
+
+  Callable find(const torch::nn::Module& module) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = by_type_.find(std::type_index(typeid(module)));
+    return found == by_type_.end() ? Callable() : found->second;
+  }
+
+ private:
+  KnownTypes() { add_libtorch(); }
+  template <class... Impl>
+  void add_all() {
+    (by_type_.emplace(std::type_index(typeid(Impl)), callable_of<Impl>()), ...);
+  }
+  void add_libtorch();
+
+  std::mutex mutex_;
+  std::map<std::type_index, Callable> by_type_;
+};
+
+inline void KnownTypes::add_libtorch() {
+  using namespace torch::nn;
+  add_all<LinearImpl, BilinearImpl, IdentityImpl, FlattenImpl, UnflattenImpl, EmbeddingImpl, EmbeddingBagImpl>();
+  add_all<Conv1dImpl, Conv2dImpl, Conv3dImpl, ConvTranspose1dImpl, ConvTranspose2dImpl, ConvTranspose3dImpl>();
+  add_all<BatchNorm1dImpl, BatchNorm2dImpl, BatchNorm3dImpl, InstanceNorm1dImpl, InstanceNorm2dImpl, InstanceNorm3dImpl,
+          LayerNormImpl, GroupNormImpl, LocalResponseNormImpl, CrossMapLRN2dImpl>();
+  add_all<DropoutImpl, Dropout2dImpl, Dropout3dImpl, AlphaDropoutImpl, FeatureAlphaDropoutImpl>();
+  add_all<ELUImpl, SELUImpl, HardshrinkImpl, HardtanhImpl, LeakyReLUImpl, LogSigmoidImpl, SoftmaxImpl, SoftminImpl,
+          LogSoftmaxImpl, Softmax2dImpl, PReLUImpl, ReLUImpl, ReLU6Impl, RReLUImpl, CELUImpl, GLUImpl, GELUImpl, SiLUImpl,
+          MishImpl, SigmoidImpl, SoftplusImpl, SoftshrinkImpl, SoftsignImpl, TanhImpl, TanhshrinkImpl, ThresholdImpl>();
+  add_all<MaxPool1dImpl, MaxPool2dImpl, MaxPool3dImpl, AvgPool1dImpl, AvgPool2dImpl, AvgPool3dImpl, AdaptiveMaxPool1dImpl,
+          AdaptiveMaxPool2dImpl, AdaptiveMaxPool3dImpl, AdaptiveAvgPool1dImpl, AdaptiveAvgPool2dImpl, AdaptiveAvgPool3dImpl,
+          MaxUnpool1dImpl, MaxUnpool2dImpl, MaxUnpool3dImpl, FractionalMaxPool2dImpl, FractionalMaxPool3dImpl, LPPool1dImpl,
+          LPPool2dImpl>();
+  add_all<ReflectionPad1dImpl, ReflectionPad2dImpl, ReplicationPad1dImpl, ReplicationPad2dImpl, ReplicationPad3dImpl,
+          ZeroPad2dImpl, ConstantPad1dImpl, ConstantPad2dImpl, ConstantPad3dImpl>();
+  add_all<UpsampleImpl, PixelShuffleImpl, PixelUnshuffleImpl, FoldImpl, UnfoldImpl, CosineSimilarityImpl,
+          PairwiseDistanceImpl>();
+  add_all<RNNImpl, LSTMImpl, GRUImpl, RNNCellImpl, LSTMCellImpl, GRUCellImpl, MultiheadAttentionImpl,
+          TransformerEncoderLayerImpl, TransformerDecoderLayerImpl, TransformerEncoderImpl, TransformerDecoderImpl,
+          TransformerImpl>();
+}
+
+/// Flattens what an `AnyModule` returned; types are compared exactly there.
+inline bool flatten_any(torch::nn::AnyValue& value, Tensors& into) {
+  const auto flatten_if = [&](auto* typed) {
+    if (typed != nullptr) flatten(*typed, into);
+    return typed != nullptr;
+  };
+  using T = at::Tensor;
+  return flatten_if(value.try_get<T>()) || flatten_if(value.try_get<std::tuple<T, T>>()) ||
+         flatten_if(value.try_get<std::tuple<T, T, T>>()) || flatten_if(value.try_get<std::tuple<T, std::tuple<T, T>>>()) ||
+         flatten_if(value.try_get<std::tuple<T, T, T, T>>()) || flatten_if(value.try_get<std::pair<T, T>>()) ||
+         flatten_if(value.try_get<Tensors>());
+}
+
+}  // namespace sightglass::detail

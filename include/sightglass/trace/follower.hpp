@@ -1,0 +1,363 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "sightglass/trace/learn.hpp"
+
+/// Follows a model's run operation by operation along a signature, and tells when places begin and end.
+namespace sightglass::detail {
+
+/// Who is told of the calls of one place. Removed by the flag, from any thread; the tracker forgets it afterwards.
+class Subscriber {
+ public:
+  Subscriber() = default;
+  Subscriber(const Subscriber&) = delete;
+  Subscriber& operator=(const Subscriber&) = delete;
+  virtual ~Subscriber() = default;
+
+  /// An input is about to be read for the first time; the place goes on with what is returned.
+  virtual at::Tensor enter(size_t /*index*/, const at::Tensor& input) { return input; }
+  /// The place has ended. An input that could not be kept is undefined; outputs may be replaced.
+  virtual void leave(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) = 0;
+  /// A call began, or would have, but could not be followed.
+  virtual void miss(const std::string& why) = 0;
+  /// False saves keeping the inputs until the place ends.
+  virtual bool wants_inputs() const { return true; }
+
+  void remove() { removed_ = true; }
+  bool removed() const { return removed_; }
+
+ private:
+  std::atomic<bool> removed_{false};
+};
+
+/// Signatures learned in this process, so that the second guard on a layer pays nothing.
+class C10_EXPORT SignatureStore {
+ public:
+  static SignatureStore& global() {
+    static SignatureStore store;
+    return store;
+  }
+
+  std::shared_ptr<const Signature> find(const Runnable& owner) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto entry = entries_.find({owner.id(), owner.mode()});
+    const auto lifetime = owner.lifetime();
+    const bool same = entry != entries_.end() && !entry->second.lifetime.owner_before(lifetime) &&
+                      !lifetime.owner_before(entry->second.lifetime);
+    return same ? entry->second.signature : nullptr;
+  }
+
+  void put(const Runnable& owner, std::shared_ptr<const Signature> signature) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (auto entry = entries_.begin(); entry != entries_.end();) {
+      entry = entry->second.lifetime.expired() ? entries_.erase(entry) : std::next(entry);
+    }
+    const uint64_t mode = signature->mode;
+    entries_[{owner.id(), mode}] = {owner.lifetime(), std::move(signature)};
+  }
+
+ private:
+  struct Entry {
+    std::weak_ptr<const void> lifetime;
+    std::shared_ptr<const Signature> signature;
+  };
+  std::mutex mutex_;
+  std::map<std::pair<const void*, uint64_t>, Entry> entries_;
+};
+
+/// One runnable, watched on one thread for any number of places inside of it.
+class Follower {
+ public:
+  explicit Follower(std::shared_ptr<Runnable> owner) : owner_(std::move(owner)) {}
+
+  Runnable& owner() const { return *owner_; }
+  void subscribe(const void* place, std::shared_ptr<Subscriber> subscriber) {
+    subscribers_.emplace_back(place, std::move(subscriber));
+  }
+  /// Operations of the call under way; 0 when there is none. Inner layers are shorter than those around them.
+  size_t length() const { return call_ ? call_->signature->steps.size() : 0; }
+  /// True while its last run leaves something to learn: then the recent tensors are kept alive.
+  bool wants_recent() const { return signature_ == nullptr && failures_ < 3; }
+
+  /// Forgets who was removed; returns whether anybody is left.
+  bool purge() {
+    subscribers_.erase(std::remove_if(subscribers_.begin(), subscribers_.end(), [](const auto& s) { return s.second->removed(); }),
+                       subscribers_.end());
+    return !subscribers_.empty();
+  }
+
+  /// Before an operation, which is the history's latest event. `touched`: it reads a parameter or buffer of the owner.
+  void before(const OperatorHandle& op, Stack& stack, const History& history, bool touched) {
+    const c10::FunctionSchema* const schema = &op.schema();
+    if (call_ && call_->signature->steps[call_->position] != schema) resume(history, touched);
+    if (!call_ && pending_) try_to_learn(history);
+    if (!call_ && !pending_ && touched) begin(schema, history);
+    if (call_) read_inputs(op, stack, history);
+  }
+
+  /// After it, with its results on the stack.
+  void after(const OperatorHandle& op, Stack& stack) {
+    if (!call_) return;
+    const auto step = static_cast<int64_t>(call_->position++);
+    const std::vector<at::Tensor> made = wanted_from(step) ? flat_tensors(results(op, stack)) : std::vector<at::Tensor>();
+    for (size_t index = 0; index < made.size(); ++index) {
+      const auto kept = call_->kept.find({step, index});
+      if (kept != call_->kept.end()) kept->second.tensor = made[index];
+    }
+    finish_spans(&op, &stack);
+    if (call_ && call_->position == call_->signature->steps.size()) call_.reset();
+  }
+
+  /// The operation threw: whatever ran has ended.
+  void abort() {
+    call_.reset();
+    pending_.reset();
+  }
+
+ private:
+  using SlotKey = std::pair<int64_t, size_t>;
+  static SlotKey key(const Slot& slot) { return {slot.step, slot.index}; }
+
+  /// One subscriber at one call of its place.
+  struct Watch {
+    const Span* span;
+    std::shared_ptr<Subscriber> subscriber;
+    std::vector<at::Tensor> inputs;
+    std::vector<char> entered;
+    bool done = false;
+  };
+  /// A tensor that some watches will ask for; let go with the last of them.
+  struct Kept {
+    at::Tensor tensor;
+    int uses = 0;
+  };
+  /// An input, and what the place goes on with until it ends.
+  struct Replaced {
+    at::Tensor from;
+    at::Tensor to;
+    size_t end;
+  };
+  struct Call {
+    std::shared_ptr<const Signature> signature;
+    size_t position = 0;
+    uint64_t first_event = 0;
+    std::vector<Watch> watches;
+    std::map<SlotKey, Kept> kept;
+    std::vector<Replaced> replaced;
+  };
+
+  bool wanted_from(int64_t step) const {
+    const auto first = call_->kept.lower_bound({step, 0});
+    return first != call_->kept.end() && first->first.first == step;
+  }
+
+  /// An operation reads a parameter of an owner that is not being followed: its anchor, or something else (an optimiser).
+  void begin(const c10::FunctionSchema* schema, const History& history) {
+    if (owner_->lifetime().expired()) return;
+    if (signature_ == nullptr || signature_->mode != owner_->mode()) signature_ = SignatureStore::global().find(*owner_);
+    if (signature_ != nullptr && agrees(*signature_, history, history.latest(), {})) return start(history, history.latest());
+    if (const auto refused = refused_.find(schema); refused != refused_.end() && refused->second >= 2) return;
+    pending_ = history.latest();
+    try_to_learn(history);
+  }
+
+  void try_to_learn(const History& history) {
+    constexpr uint64_t patience = 16;
+    const uint64_t anchor = *pending_;
+    Trial trial = history.holds(anchor) ? learn(*owner_, history, anchor) : Trial{std::nullopt, "too long ago"};
+    if (trial.signature) {
+      pending_.reset();
+      signature_ = std::make_shared<const Signature>(std::move(*trial.signature));
+      SignatureStore::global().put(*owner_, signature_);
+      start(history, anchor);
+    } else if (history.latest() - anchor >= patience) {
+      pending_.reset();
+      ++failures_;
+      ++refused_[history.holds(anchor) ? history[anchor].schema : nullptr];
+      miss_all(trial.failure);
+    }
+  }
+
+  /// The run left the signature (control flow that depends on the data, or a forward that was broken off).
+  void resume(const History& history, bool touched) {
+    const uint64_t anchor = call_->first_event + call_->signature->anchor;
+    const std::vector<Watch> watches = std::move(call_->watches);
+    call_.reset();
+    if (touched && agrees(*signature_, history, history.latest(), {})) return start(history, history.latest());
+    Trial trial = history.holds(anchor) ? learn(*owner_, history, anchor) : Trial{};
+    signature_ = nullptr;
+    if (trial.signature) {
+      signature_ = std::make_shared<const Signature>(std::move(*trial.signature));
+      SignatureStore::global().put(*owner_, signature_);
+      return start(history, anchor);
+    }
+    for (const Watch& watch : watches) {
+      if (!watch.done) watch.subscriber->miss("its operations were not those of its earlier calls: " + trial.failure);
+    }
+  }
+
+  void miss_all(const std::string& why) {
+    for (const auto& subscription : subscribers_) subscription.second->miss(why);
+  }
+
+  /// A call whose anchor was `anchor_event` is under way; the latest event is about to be run.
+  void start(const History& history, uint64_t anchor_event) {
+    call_ = std::make_unique<Call>();
+    call_->signature = signature_;
+    call_->first_event = anchor_event - signature_->anchor;
+    call_->position = static_cast<size_t>(history.latest() - call_->first_event);
+    for (const Span& span : signature_->spans) {
+      for (const auto& [place, subscriber] : subscribers_) {
+        if (place != span.place || subscriber->removed()) continue;
+        call_->watches.push_back({&span, subscriber, std::vector<at::Tensor>(span.inputs.size()),
+                                  std::vector<char>(span.inputs.size(), 0)});
+        for (const Slot& slot : span.outputs) keep(slot, history);
+        if (!subscriber->wants_inputs()) continue;
+        for (const Slot& slot : span.inputs) keep(slot, history);
+      }
+    }
+    for (const auto& [place, subscriber] : subscribers_) {
+      const bool inside = std::any_of(signature_->spans.begin(), signature_->spans.end(),
+                                      [place = place](const Span& span) { return span.place == place; });
+      if (!inside) subscriber->miss("it did not run where " + owner_->describe() + " ran");
+    }
+    // Inputs and results of the operations that ran before the layer was recognised.
+    for (size_t i = 0; i < signature_->inputs.size(); ++i) take_input(i, history);
+    finish_spans(nullptr, nullptr);
+  }
+
+  /// Reserves a place for a tensor that a watch will ask for; takes it from the history when it was made already.
+  void keep(const Slot& slot, const History& history) {
+    if (slot.step == Slot::nowhere) return;
+    Kept& kept = call_->kept[key(slot)];
+    ++kept.uses;
+    if (!slot.made() || static_cast<size_t>(slot.step) >= call_->position) return;
+    const auto& made = history[call_->first_event + static_cast<uint64_t>(slot.step)].results;
+    if (slot.index < made.size()) kept.tensor = made[slot.index].unchanged();
+  }
+
+  void let_go(const Slot& slot) {
+    const auto kept = call_->kept.find(key(slot));
+    if (kept != call_->kept.end() && --kept->second.uses <= 0) call_->kept.erase(kept);
+  }
+
+  at::Tensor kept_at(const Slot& slot) const {
+    const auto kept = call_->kept.find(key(slot));
+    return kept == call_->kept.end() ? at::Tensor() : kept->second.tensor;
+  }
+
+  void take_input(size_t index, const History& history) {
+    const Read& read = call_->signature->inputs[index];
+    const auto kept = call_->kept.find({Slot::given, index});
+    if (kept == call_->kept.end() || kept->second.tensor.defined() || read.step > call_->position) return;
+    const auto& arguments = history[call_->first_event + read.step].arguments;
+    if (read.argument < arguments.size()) kept->second.tensor = arguments[read.argument].unchanged();
+  }
+
+  /// Tells watches of inputs that can be had now, and puts what they go on with in the place of the arguments.
+  void read_inputs(const OperatorHandle& op, Stack& stack, const History& history) {
+    for (size_t i = 0; i < call_->signature->inputs.size(); ++i) take_input(i, history);
+    for (Watch& watch : call_->watches) {
+      if (watch.done || watch.span->begin > call_->position || !watch.subscriber->wants_inputs()) continue;
+      for (size_t i = 0; i < watch.inputs.size(); ++i) enter(watch, i);
+    }
+    if (call_->replaced.empty()) return;
+    const size_t count = op.schema().arguments().size();
+    for (size_t i = stack.size() - count; i < stack.size(); ++i) {
+      change_tensors(stack[i], [&](const at::Tensor& tensor) {
+        for (const Replaced& replaced : call_->replaced) {
+          if (tensor.is_same(replaced.from)) return replaced.to;
+        }
+        return tensor;
+      });
+    }
+  }
+
+  void enter(Watch& watch, size_t index) {
+    if (watch.entered[index]) return;
+    at::Tensor input = kept_at(watch.span->inputs[index]);
+    if (!input.defined()) return;
+    watch.entered[index] = 1;
+    watch.inputs[index] = input;
+    if (watch.subscriber->removed()) return;
+    at::Tensor changed = watch.subscriber->enter(index, input);
+    if (!changed.is_same(input)) call_->replaced.push_back({std::move(input), std::move(changed), watch.span->end});
+  }
+
+  /// Ends the watches whose span ends at the present position. `op`: the operation just run, its results on the stack.
+  void finish_spans(const OperatorHandle* op, Stack* stack) {
+    const std::shared_ptr<const Signature> signature = call_->signature;
+    for (size_t i = 0; i < call_->watches.size(); ++i) {
+      Watch& watch = call_->watches[i];
+      if (watch.done || watch.span->end > call_->position) continue;
+      watch.done = true;
+      for (size_t input = 0; input < watch.inputs.size(); ++input) enter(watch, input);
+      if (!watch.subscriber->removed()) finish(watch, op, stack);
+      for (const Slot& slot : watch.span->outputs) let_go(slot);
+      if (!watch.subscriber->wants_inputs()) continue;
+      for (const Slot& slot : watch.span->inputs) let_go(slot);
+    }
+    call_->replaced.erase(std::remove_if(call_->replaced.begin(), call_->replaced.end(),
+                                         [&](const Replaced& replaced) { return replaced.end <= call_->position; }),
+                          call_->replaced.end());
+  }
+
+  void finish(Watch& watch, const OperatorHandle* op, Stack* stack) {
+    std::vector<at::Tensor> outputs;
+    for (const Slot& slot : watch.span->outputs) outputs.push_back(kept_at(slot));
+    if (std::none_of(outputs.begin(), outputs.end(), [](const at::Tensor& tensor) { return tensor.defined(); })) {
+      return watch.subscriber->miss("its output was gone, or written in place, before it could be recognised");
+    }
+    const std::vector<at::Tensor> before = outputs;
+    watch.subscriber->leave(watch.inputs, outputs);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i].is_same(before[i])) continue;
+      replace_output(watch.span->outputs[i], before[i], outputs[i], op, stack);
+      call_->kept[key(watch.span->outputs[i])].tensor = outputs[i];
+    }
+  }
+
+  /// Hands the model another tensor in place of one that it is about to receive.
+  void replace_output(const Slot& slot, const at::Tensor& old, const at::Tensor& replacement, const OperatorHandle* op,
+                      Stack* stack) {
+    const bool latest = op != nullptr && slot.step + 1 == static_cast<int64_t>(call_->position);
+    TORCH_CHECK(latest, owner_->describe(),
+                ": its output cannot be replaced from outside, because the operation that made it has already returned (the "
+                "layer runs no operation of its own, or others after it); use sightglass::Hooked or sightglass::HookPoint there");
+    const auto& declared = op->schema().returns();
+    size_t index = 0;
+    for (size_t i = 0; i < declared.size(); ++i) {
+      c10::IValue& value = (*stack)[stack->size() - declared.size() + i];
+      const bool in_place = declared[i].alias_info() != nullptr && declared[i].alias_info()->isWrite();
+      change_tensors(value, [&](const at::Tensor& tensor) {
+        if (index++ != slot.index) return tensor;
+        // An in-place operation returns the caller's own tensor, whatever lies on the stack: write into that.
+        if (in_place && !replacement.is_same(tensor)) old.copy_(replacement);
+        return in_place ? tensor : replacement;
+      });
+    }
+  }
+
+  std::shared_ptr<Runnable> owner_;
+  std::vector<std::pair<const void*, std::shared_ptr<Subscriber>>> subscribers_;
+  std::shared_ptr<const Signature> signature_;
+  std::unique_ptr<Call> call_;
+  std::optional<uint64_t> pending_;
+  std::unordered_map<const c10::FunctionSchema*, int> refused_;
+  int failures_ = 0;
+};
+
+}  // namespace sightglass::detail

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/csrc/autograd/edge.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+/// Gradients at one exact point of the autograd graph, whatever is written in place afterwards.
+namespace sightglass::detail {
+
+namespace autograd = torch::autograd;
+
+/// A `std::shared_ptr<Node>` in older releases, a `c10::intrusive_ptr<Node>` in newer ones.
+using NodePointer = decltype(autograd::Edge::function);
+
+/// Where a graph is made to begin: a node without inputs.
+struct GraphStart final : autograd::Node {
+  autograd::variable_list apply(autograd::variable_list&& /*gradients*/) override { return {}; }
+};
+
+template <class Pointer = NodePointer>
+Pointer make_graph_start() {
+  if constexpr (std::is_same_v<Pointer, std::shared_ptr<autograd::Node>>) {
+    return Pointer(new GraphStart(), [](autograd::Node* node) { autograd::deleteNode(node); });
+  } else {
+    return c10::make_intrusive<GraphStart>();
+  }
+}
+
+/// Makes the graph begin at `y`, unless it has one: `y` becomes an ordinary tensor with history, which may be written in
+/// place. Returns a handle with the gradient edge that `y` has now: `autograd::grad({score}, {handle})` is the gradient
+/// with respect to `y` as it is at this moment. The handle shares memory with `y`.
+inline at::Tensor begin_graph(const at::Tensor& y) {
+  if (!y.requires_grad()) {
+    NodePointer start = make_graph_start();
+    start->add_input_metadata(y);
+    autograd::impl::set_gradient_edge(y, autograd::Edge(std::move(start), 0));
+  }
+  at::Tensor handle = y.variable_data();
+  autograd::impl::set_gradient_edge(handle, autograd::impl::gradient_edge(y));
+  return handle;
+}
+
+/// Calls `told(gradient)` in each backward pass with the gradient with respect to `y` as it is at this moment.
+inline void on_gradient(const at::Tensor& y, std::function<void(const at::Tensor&)> told) {
+  class Hook final : public autograd::FunctionPreHook {
+   public:
+    Hook(size_t index, std::function<void(const at::Tensor&)> told) : index_(index), told_(std::move(told)) {}
+    autograd::variable_list operator()(const autograd::variable_list& gradients) override {
+      if (index_ < gradients.size() && gradients[index_].defined()) told_(gradients[index_]);
+      return gradients;
+    }
+
+   private:
+    size_t index_;
+    std::function<void(const at::Tensor&)> told_;
+  };
+  const autograd::Edge edge = autograd::impl::gradient_edge(y);
+  edge.function->add_pre_hook(std::make_unique<Hook>(edge.input_nr, std::move(told)));
+}
+
+}  // namespace sightglass::detail

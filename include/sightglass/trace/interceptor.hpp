@@ -1,0 +1,158 @@
+#pragma once
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
+#include <ATen/record_function.h>
+#include <c10/core/DispatchKey.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <c10/macros/Export.h>
+#include <torch/library.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// One thread's interception of LibTorch's dispatcher: on, off, nested.
+///
+/// `torch::nn` calls its layers directly, so nothing can be wrapped from outside; but every operation passes the
+/// dispatcher. `DispatchKey::DeferredInit` is kept for libraries outside of PyTorch, lies above autocast and autograd,
+/// and is used by nothing in LibTorch. One boxed fallback is registered for it, and the key is switched on for a thread
+/// while that thread has a `Listener`. Where none listens, nothing is paid.
+namespace sightglass::detail {
+
+using OperatorHandle = c10::OperatorHandle;
+using Stack = torch::jit::Stack;
+
+constexpr c10::DispatchKey intercepted_key = c10::DispatchKey::DeferredInit;
+
+/// The two ends of a place that marks itself.
+enum class Side { begin, end };
+
+/// What is told of every top-level operation of its thread, and of the marks that `Hooked`, `HookPoint` and marked
+/// TorchScript graphs set. Operations that a listener itself runs, and those inside an operation, are not seen.
+class Listener {
+ public:
+  Listener() = default;
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  virtual ~Listener() = default;
+
+  /// The arguments lie on `stack`; the listener runs the operation (`op.callBoxed(stack)`) or puts its own results there.
+  virtual void operation(const OperatorHandle& op, Stack& stack) = 0;
+
+  /// The values that enter or leave a place that marks itself; they may be replaced.
+  virtual void mark(const void* /*place*/, Side /*side*/, std::vector<at::Tensor>& /*values*/) {}
+};
+
+/// The thread-local state of the interception; `state()` below is its one home.
+struct C10_EXPORT ThreadState {
+  Listener* listener = nullptr;  ///< who is told; null: nobody
+  bool inside = false;           ///< an operation is being handled right now
+  int backward_depth = 0;        ///< backward nodes that run on this thread
+};
+
+/// Default visibility: two shared libraries of one process must have one state, not two.
+C10_EXPORT inline ThreadState& state() {
+  thread_local ThreadState of_thread;
+  return of_thread;
+}
+
+/// Included or not, never excluded: exclusion would win over the inclusion that a probe inside an operation needs.
+inline void switch_key(bool on) { c10::impl::tls_set_dispatch_key_included(intercepted_key, on); }
+
+/// Switches the key off while an operation is handled. Afterwards it is on if someone listens: a listener that left in
+/// the meantime, or died in a scope (`c10::InferenceMode`, autocast) that put the thread's state back, leaves it off.
+class KeyOff {
+ public:
+  KeyOff() : was_inside_(std::exchange(state().inside, true)) { switch_key(false); }
+  KeyOff(const KeyOff&) = delete;
+  KeyOff& operator=(const KeyOff&) = delete;
+  ~KeyOff() {
+    state().inside = was_inside_;
+    switch_key(!was_inside_ && state().listener != nullptr);
+  }
+
+ private:
+  bool was_inside_;
+};
+
+/// The boxed fallback. Autograd's worker threads inherit the key but have no listener: they simply go on.
+inline void intercept(const OperatorHandle& op, Stack* stack) {
+  Listener* const listener = state().listener;
+  const KeyOff off;
+  if (listener == nullptr) {
+    op.callBoxed(*stack);
+  } else {
+    listener->operation(op, *stack);
+  }
+}
+
+/// Registers the fallback, once for the process.
+C10_EXPORT inline void register_fallback() {
+  static const std::unique_ptr<torch::Library> library = [] {
+    try {
+      auto made = std::make_unique<torch::Library>(torch::Library::IMPL, "_", intercepted_key, __FILE__, __LINE__);
+      made->fallback(torch::CppFunction::makeFromBoxedFunction<&intercept>());
+      return made;
+    } catch (const c10::Error& error) {
+      TORCH_CHECK(false, "sightglass watches models through the dispatch key ", c10::toString(intercepted_key),
+                  ", which is meant for libraries outside of PyTorch, but something in this process has registered a "
+                  "fallback for it already; the two cannot be used together. LibTorch said: ",
+                  error.what_without_backtrace());
+    }
+  }();
+}
+
+/// True while a backward node runs on this thread. Its operations read parameters, but no layer begins there.
+inline bool in_backward() { return state().backward_depth > 0; }
+
+/// Has LibTorch tell us when backward nodes run on this thread (on the CPU they run on the thread that calls `backward`).
+class BackwardObserver {
+ public:
+  BackwardObserver()
+      : handle_(at::addThreadLocalCallback(
+            at::RecordFunctionCallback(
+                [](const at::RecordFunction&) -> std::unique_ptr<at::ObserverContext> {
+                  ++state().backward_depth;
+                  return nullptr;
+                },
+                [](const at::RecordFunction&, at::ObserverContext*) { --state().backward_depth; })
+                .scopes({at::RecordScope::BACKWARD_FUNCTION}))) {}
+  BackwardObserver(const BackwardObserver&) = delete;
+  BackwardObserver& operator=(const BackwardObserver&) = delete;
+  ~BackwardObserver() { at::removeCallback(handle_); }
+
+ private:
+  at::CallbackHandle handle_;
+};
+
+/// Makes `listener` the one that is told (null: nobody), for this thread.
+inline void listen(Listener* listener) {
+  register_fallback();
+  state().listener = listener;
+  if (!state().inside) switch_key(listener != nullptr);
+}
+
+/// Listens for the length of a scope, in place of whoever did before; may be opened while an operation is handled.
+class ListenerScope {
+ public:
+  explicit ListenerScope(Listener& listener)
+      : outer_(std::exchange(state().listener, &listener)), was_inside_(std::exchange(state().inside, false)) {
+    register_fallback();
+    switch_key(true);
+  }
+  ListenerScope(const ListenerScope&) = delete;
+  ListenerScope& operator=(const ListenerScope&) = delete;
+  ~ListenerScope() {
+    state().listener = outer_;
+    state().inside = was_inside_;
+    switch_key(!was_inside_ && outer_ != nullptr);
+  }
+
+ private:
+  Listener* outer_;
+  bool was_inside_;
+};
+
+}  // namespace sightglass::detail

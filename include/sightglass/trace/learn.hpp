@@ -1,0 +1,186 @@
+#pragma once
+
+#include <ATen/Context.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sightglass/trace/history.hpp"
+#include "sightglass/trace/signature.hpp"
+
+/// How a signature is learned while a model runs: the layer is called on a sample of what it seems to be given, and the
+/// operations of that trial must be those that have been seen.
+namespace sightglass::detail {
+
+/// Puts the state of the random number generators back.
+class GeneratorStates {
+ public:
+  explicit GeneratorStates(const std::vector<at::Tensor>& inputs) {
+    std::vector<c10::Device> devices{c10::Device(c10::kCPU)};
+    for (const at::Tensor& input : inputs) {
+      const bool known = std::find(devices.begin(), devices.end(), input.device()) != devices.end();
+      if (input.is_cuda() && !known) devices.push_back(input.device());
+    }
+    for (const c10::Device& device : devices) {
+      at::Generator generator = at::globalContext().defaultGenerator(device);
+      const std::lock_guard<std::mutex> lock(generator.mutex());
+      at::Tensor before = generator.get_state();
+      saved_.emplace_back(std::move(generator), std::move(before));
+    }
+  }
+  GeneratorStates(const GeneratorStates&) = delete;
+  GeneratorStates& operator=(const GeneratorStates&) = delete;
+  ~GeneratorStates() {
+    for (auto& [generator, before] : saved_) {
+      const std::lock_guard<std::mutex> lock(generator.mutex());
+      generator.set_state(before);
+    }
+  }
+
+ private:
+  std::vector<std::pair<at::Generator, at::Tensor>> saved_;
+};
+
+struct Trial {
+  std::optional<Signature> signature;
+  std::string failure;  ///< why there is none
+};
+
+/// Runs `owner` once on `inputs`, without gradients, and leaves everything as it was.
+inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs) {
+  Trial trial;
+  const at::NoGradGuard no_gradients;
+  const GeneratorStates generators(inputs);
+  Recorder recorder(inputs, owner.state(), owner.buffers());
+  const uint64_t mode = owner.mode();
+  try {
+    const ListenerScope scope(recorder);
+    std::vector<at::Tensor> values = inputs;
+    recorder.mark(owner.id(), Side::begin, values);
+    values = owner.run(inputs);
+    recorder.mark(owner.id(), Side::end, values);
+  } catch (const c10::Error& error) {
+    trial.failure = error.what_without_backtrace();
+    return trial;
+  } catch (const std::exception& error) {
+    trial.failure = error.what();
+    return trial;
+  }
+  if (!recorder.has_anchor()) {
+    trial.failure = "its forward reads none of its parameters";
+    return trial;
+  }
+  Signature signature = recorder.take();
+  signature.mode = mode;
+  trial.signature = std::move(signature);
+  return trial;
+}
+
+/// How much of a tensor a trial is given. Small is cheap; whole is right where the layer knows its size.
+enum class SampleSize { cut, single, whole };
+
+/// The first image of the batch, at most 16 places a spatial dimension (`cut`); all of it (`single`); the batch (`whole`).
+inline at::Tensor sample_of(const at::Tensor& tensor, SampleSize size) {
+  at::Tensor part = tensor.detach();
+  if (size != SampleSize::whole && part.dim() > 0 && part.size(0) > 1) part = part.narrow(0, 0, 1);
+  if (size == SampleSize::cut && part.dim() >= 4) {
+    for (int64_t d = 2; d < part.dim(); ++d) part = part.narrow(d, 0, std::min<int64_t>(16, part.size(d)));
+  }
+  return part.clone();
+}
+
+/// True where the events from the layer's first operation to the latest are those of `signature`, and the inputs that
+/// have been read are `inputs`.
+inline bool agrees(const Signature& signature, const History& history, uint64_t anchor_event,
+                   const std::vector<at::Tensor>& inputs) {
+  if (anchor_event < signature.anchor || !history.holds(anchor_event - signature.anchor)) return false;
+  const uint64_t first = anchor_event - signature.anchor;
+  const uint64_t seen = history.count() - first;
+  if (seen > signature.steps.size()) return false;
+  for (uint64_t step = 0; step < seen; ++step) {
+    if (history[first + step].schema != signature.steps[step]) return false;
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Read& read = signature.inputs[i];
+    if (read.step == Read::never || read.step >= seen) continue;
+    const auto& arguments = history[first + read.step].arguments;
+    if (read.argument >= arguments.size() || arguments[read.argument].impl() != inputs[i].unsafeGetTensorImpl()) return false;
+  }
+  return true;
+}
+
+/// What the layer may have been given, most likely first: the tensors that the operations since the anchor read, then
+/// those around it, back in time.
+inline std::vector<at::Tensor> candidates(const Runnable& owner, const History& history, uint64_t anchor_event) {
+  constexpr size_t enough = 12;
+  std::set<const void*> seen;
+  for (const at::Tensor& tensor : owner.state()) seen.insert(tensor.unsafeGetTensorImpl());
+  std::vector<at::Tensor> found;
+  const auto add = [&](const std::vector<TensorRef>& refs) {
+    for (const TensorRef& ref : refs) {
+      if (found.size() >= enough || !seen.insert(ref.impl()).second) continue;
+      if (at::Tensor tensor = ref.unchanged(); tensor.defined()) found.push_back(std::move(tensor));
+    }
+  };
+  for (uint64_t event = anchor_event; event < history.count(); ++event) add(history[event].arguments);
+  for (uint64_t event = anchor_event; event-- > 0 && history.holds(event);) {
+    add(history[event].results);
+    add(history[event].arguments);
+  }
+  return found;
+}
+
+/// Calls `visit` with every ordered choice of `count` out of the most likely candidates until it returns true.
+template <class Visit>
+bool any_choice(const std::vector<at::Tensor>& from, size_t count, Visit&& visit) {
+  const size_t most = count == 1 ? from.size() : std::min<size_t>(from.size(), count == 2 ? 6 : 4);
+  if (most == 0) return false;
+  std::vector<size_t> choice(count, 0);
+  while (true) {
+    std::vector<at::Tensor> chosen;
+    for (const size_t index : choice) chosen.push_back(from[index]);
+    if (visit(chosen)) return true;
+    size_t digit = count;
+    while (digit > 0 && ++choice[digit - 1] == most) choice[--digit] = 0;
+    if (digit == 0) return false;
+  }
+}
+
+/// Finds the signature that explains what has been seen since `anchor_event`, the operation that read a parameter of
+/// `owner` first.
+inline Trial learn(Runnable& owner, const History& history, uint64_t anchor_event) {
+  Trial found;
+  found.failure = "none of the tensors seen so far can be its input";
+  const std::vector<at::Tensor> likely = candidates(owner, history, anchor_event);
+  const auto attempt = [&](const std::vector<at::Tensor>& inputs) {
+    std::vector<at::Tensor> tried;
+    for (const SampleSize size : {SampleSize::cut, SampleSize::single, SampleSize::whole}) {
+      std::vector<at::Tensor> samples;
+      for (const at::Tensor& input : inputs) samples.push_back(sample_of(input, size));
+      const bool same = !tried.empty() && std::equal(samples.begin(), samples.end(), tried.begin(),
+                                                     [](const at::Tensor& a, const at::Tensor& b) { return a.sizes() == b.sizes(); });
+      if (same) continue;
+      tried = samples;
+      Trial trial = run_trial(owner, samples);
+      if (trial.signature && !agrees(*trial.signature, history, anchor_event, inputs)) {
+        trial = {std::nullopt, "called alone, it performs other operations than in the model's forward"};
+      }
+      found = std::move(trial);
+      if (found.signature) return true;
+    }
+    return false;
+  };
+  for (const size_t count : owner.input_counts()) {
+    if (any_choice(likely, count, attempt)) break;
+  }
+  return found;
+}
+
+}  // namespace sightglass::detail

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sightglass/trace/interceptor.hpp"
+
+namespace sightglass::detail {
+
+/// Something whose operations are learned by running it once: a `torch::nn` layer, or a TorchScript model.
+class Runnable {
+ public:
+  Runnable() = default;
+  Runnable(const Runnable&) = delete;
+  Runnable& operator=(const Runnable&) = delete;
+  virtual ~Runnable() = default;
+
+  /// The object's address; the same for two runnables of one layer.
+  virtual const void* id() const = 0;
+  /// Expires with the object, after which its address may be another's.
+  virtual std::weak_ptr<const void> lifetime() const = 0;
+  /// For messages: `layer "fc" (torch::nn::LinearImpl)`.
+  virtual std::string describe() const = 0;
+
+  /// Parameters and buffers: the first operation that reads one of them betrays that the layer runs.
+  virtual std::vector<at::Tensor> state() const = 0;
+  /// Those of `state` that `forward` may write.
+  virtual std::vector<at::Tensor> buffers() const = 0;
+  /// Changes when the operations may have changed, as with the training flag.
+  virtual uint64_t mode() const = 0;
+  /// With how many tensors `run` may be called, most likely first.
+  virtual std::vector<size_t> input_counts() const { return {1}; }
+
+  /// Runs `forward`; outputs are flattened. Places inside of it announce themselves to the thread's listener.
+  virtual std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) = 0;
+};
+
+/// Announces one end of a place to whoever listens on this thread; the values may be replaced.
+inline void announce(const void* place, Side side, std::vector<at::Tensor>& values) {
+  if (Listener* const listener = state().listener) listener->mark(place, side, values);
+}
+
+}  // namespace sightglass::detail

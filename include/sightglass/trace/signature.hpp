@@ -1,0 +1,196 @@
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "sightglass/trace/history.hpp"
+#include "sightglass/trace/runnable.hpp"
+#include "sightglass/trace/tensors.hpp"
+
+/// Where a layer begins and ends in the stream of operations.
+namespace sightglass::detail {
+
+/// Where a tensor comes from: result `index` (lists counted one by one) of operation `step`; or, with `step` = `given`,
+/// input `index` of the whole. `nowhere`: no operation made it, so that it cannot be found again.
+struct Slot {
+  static constexpr int64_t given = -1;
+  static constexpr int64_t nowhere = -2;
+  int64_t step = nowhere;
+  size_t index = 0;
+
+  bool made() const { return step >= 0; }
+};
+
+/// One call of a place: it runs the operations `begin` to `end` (exclusive), perhaps none.
+struct Span {
+  const void* place = nullptr;
+  size_t begin = 0;
+  size_t end = 0;
+  std::vector<Slot> inputs;
+  std::vector<Slot> outputs;
+};
+
+/// Where an input of the whole is read first: tensor argument `argument` (lists counted one by one) of operation `step`.
+struct Read {
+  static constexpr size_t never = static_cast<size_t>(-1);
+  size_t step = never;
+  size_t argument = 0;
+};
+
+/// The operations that a runnable's `forward` performs, in order.
+struct Signature {
+  std::vector<const c10::FunctionSchema*> steps;
+  size_t anchor = 0;         ///< the first operation that reads a parameter or buffer
+  std::vector<Read> inputs;  ///< one for each input
+  std::vector<Span> spans;   ///< in the order in which they end: the whole last
+  uint64_t mode = 0;
+};
+
+/// Listens to a trial run and writes down its signature. The model is not changed by it: whatever the run would write
+/// and has not made itself is replaced by a clone, as are all buffers (batch norm writes its running statistics without
+/// saying so in its schema), and generators by copies.
+class Recorder final : public Listener {
+ public:
+  Recorder(const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& state, const std::vector<at::Tensor>& buffers)
+      : inputs_(inputs) {
+    signature_.anchor = none;
+    signature_.inputs.resize(inputs.size());
+    for (const at::Tensor& tensor : state) state_.insert(tensor.unsafeGetTensorImpl());
+    for (const at::Tensor& tensor : buffers) buffers_.insert(tensor.unsafeGetTensorImpl());
+  }
+
+  void operation(const OperatorHandle& op, Stack& stack) override {
+    note_reads(op, stack);
+    protect(op, stack);
+    op.callBoxed(stack);
+    const auto step = static_cast<int64_t>(signature_.steps.size());
+    signature_.steps.push_back(&op.schema());
+    size_t index = 0;
+    for (const c10::IValue& value : results(op, stack)) {
+      for_each_tensor(value, [&](const at::Tensor& tensor) {
+        made_[tensor.unsafeGetTensorImpl()] = Slot{step, index++};
+        own_storages_.insert(storage_of(tensor));
+        made_tensors_.emplace_back(tensor);
+      });
+    }
+  }
+
+  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override {
+    if (side == Side::begin) {
+      open_.push_back(Span{place, signature_.steps.size(), 0, slots(values), {}});
+      return;
+    }
+    const auto opened = std::find_if(open_.rbegin(), open_.rend(), [&](const Span& span) { return span.place == place; });
+    if (opened == open_.rend()) return;
+    Span span = std::move(*opened);
+    open_.erase(std::next(opened).base());
+    span.end = signature_.steps.size();
+    span.outputs = slots(values);
+    signature_.spans.push_back(std::move(span));
+  }
+
+  bool has_anchor() const { return signature_.anchor != none; }
+  Signature take() { return std::move(signature_); }
+
+  /// Tensors that outlived the run: the layer has stored them.
+  std::vector<const void*> survivors() const {
+    std::vector<const void*> alive;
+    for (const TensorRef& made : made_tensors_) {
+      if (made.lock().defined()) alive.push_back(made.impl());
+    }
+    return alive;
+  }
+
+ private:
+  static constexpr size_t none = static_cast<size_t>(-1);
+
+  void note_reads(const OperatorHandle& op, const Stack& stack) {
+    const size_t step = signature_.steps.size();
+    size_t argument = 0;
+    for (const c10::IValue& value : arguments(op, stack)) {
+      for_each_tensor(value, [&](const at::Tensor& tensor) {
+        for (size_t i = 0; i < inputs_.size(); ++i) {
+          if (signature_.inputs[i].step == Read::never && tensor.is_same(inputs_[i])) signature_.inputs[i] = {step, argument};
+        }
+        if (signature_.anchor == none && state_.count(tensor.unsafeGetTensorImpl()) != 0) signature_.anchor = step;
+        ++argument;
+      });
+    }
+  }
+
+  void protect(const OperatorHandle& op, Stack& stack) {
+    const auto& declared = op.schema().arguments();
+    const size_t first = stack.size() - declared.size();
+    for (size_t i = 0; i < declared.size(); ++i) {
+      c10::IValue& value = stack[first + i];
+      if (value.isGenerator()) value = c10::IValue(value.toGenerator().clone());
+      const bool written = writes(declared[i]);
+      bool endangered = false;
+      for_each_tensor(value, [&](const at::Tensor& tensor) { endangered |= is_endangered(tensor, written); });
+      if (endangered) {
+        change_tensors(value, [&](const at::Tensor& tensor) {
+          return is_endangered(tensor, written) ? clone_of(tensor) : tensor;
+        });
+      }
+    }
+  }
+
+  bool is_endangered(const at::Tensor& tensor, bool written) const {
+    const c10::TensorImpl* const impl = tensor.unsafeGetTensorImpl();
+    if (clones_.count(impl) != 0 || buffers_.count(impl) != 0) return true;
+    if (!written) return false;
+    const bool is_input = std::any_of(inputs_.begin(), inputs_.end(),
+                                      [&](const at::Tensor& input) { return storage_of(input) == storage_of(tensor); });
+    return !is_input && own_storages_.count(storage_of(tensor)) == 0;
+  }
+
+  /// One clone a tensor, so that a later read sees an earlier write.
+  at::Tensor clone_of(const at::Tensor& tensor) {
+    at::Tensor& clone = clones_[tensor.unsafeGetTensorImpl()];
+    if (!clone.defined()) {
+      clone = tensor.detach().clone();
+      own_storages_.insert(storage_of(clone));
+      kept_.push_back(tensor);
+    }
+    return clone;
+  }
+
+  std::vector<Slot> slots(const std::vector<at::Tensor>& values) const {
+    std::vector<Slot> found;
+    for (const at::Tensor& value : values) found.push_back(slot(value));
+    return found;
+  }
+
+  Slot slot(const at::Tensor& value) const {
+    if (!value.defined()) return {};
+    const auto made = made_.find(value.unsafeGetTensorImpl());
+    if (made != made_.end()) return made->second;
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      if (value.is_same(inputs_[i])) return {Slot::given, i};
+    }
+    return {};
+  }
+
+  Signature signature_;
+  std::vector<at::Tensor> inputs_;
+  std::vector<Span> open_;
+  std::unordered_set<const c10::TensorImpl*> state_;
+  std::unordered_set<const c10::TensorImpl*> buffers_;
+  std::unordered_map<const c10::TensorImpl*, Slot> made_;
+  std::unordered_set<const void*> own_storages_;
+  std::unordered_map<const c10::TensorImpl*, at::Tensor> clones_;
+  std::vector<at::Tensor> kept_;
+  std::vector<TensorRef> made_tensors_;  // weak: a dead tensor's address is not used again while one looks at it
+};
+
+}  // namespace sightglass::detail

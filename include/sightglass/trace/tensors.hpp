@@ -1,0 +1,91 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/function_schema.h>
+#include <ATen/core/ivalue.h>
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "sightglass/trace/interceptor.hpp"
+
+/// Tensors among the arguments and results of an operation, in order; those in lists one by one.
+namespace sightglass::detail {
+
+/// Calls `visit(tensor)` for each defined tensor in `value`.
+template <class Visit>
+void for_each_tensor(const c10::IValue& value, Visit&& visit) {
+  if (value.isTensor()) {
+    if (value.toTensor().defined()) visit(value.toTensor());
+  } else if (value.isList()) {
+    for (const c10::IValue& element : value.toListRef()) for_each_tensor(element, visit);
+  }
+}
+
+/// Replaces each defined tensor in `value` by `change(tensor)`.
+template <class Change>
+void change_tensors(c10::IValue& value, Change&& change) {
+  if (value.isTensor()) {
+    if (value.toTensor().defined()) value = c10::IValue(change(value.toTensor()));
+  } else if (value.isList()) {
+    bool has_tensors = false;
+    for_each_tensor(value, [&](const at::Tensor&) { has_tensors = true; });
+    if (!has_tensors) return;
+    c10::List<c10::IValue> list = value.toList().copy();
+    for (size_t i = 0; i < list.size(); ++i) {
+      c10::IValue element = list.get(i);
+      change_tensors(element, change);
+      list.set(i, std::move(element));
+    }
+    value = c10::IValue(std::move(list));
+  }
+}
+
+/// The arguments of `op` while they lie on the stack.
+inline c10::ArrayRef<c10::IValue> arguments(const OperatorHandle& op, const Stack& stack) {
+  const size_t count = op.schema().arguments().size();
+  return c10::ArrayRef<c10::IValue>(stack.data() + (stack.size() - count), count);
+}
+
+/// The results of `op` once they lie on the stack.
+inline c10::ArrayRef<c10::IValue> results(const OperatorHandle& op, const Stack& stack) {
+  const size_t count = op.schema().returns().size();
+  return c10::ArrayRef<c10::IValue>(stack.data() + (stack.size() - count), count);
+}
+
+/// All defined tensors of several values, flat.
+inline std::vector<at::Tensor> flat_tensors(c10::ArrayRef<c10::IValue> values) {
+  std::vector<at::Tensor> tensors;
+  for (const c10::IValue& value : values) {
+    for_each_tensor(value, [&](const at::Tensor& tensor) { tensors.push_back(tensor); });
+  }
+  return tensors;
+}
+
+/// True where the schema says that the operation writes this argument.
+inline bool writes(const c10::Argument& argument) {
+  return argument.alias_info() != nullptr && argument.alias_info()->isWrite();
+}
+
+/// Calls `visit(tensor)` for each tensor that the operation is said to write.
+template <class Visit>
+void for_each_written(const OperatorHandle& op, const Stack& stack, Visit&& visit) {
+  const auto& declared = op.schema().arguments();
+  const auto given = arguments(op, stack);
+  for (size_t i = 0; i < given.size(); ++i) {
+    if (writes(declared[i])) for_each_tensor(given[i], visit);
+  }
+}
+
+/// How often a tensor has been written in place; 0 for inference tensors, which do not count.
+inline uint32_t version_of(const at::Tensor& tensor) {
+  return tensor.is_inference() ? 0 : tensor.unsafeGetTensorImpl()->version_counter().current_version();
+}
+
+/// The memory a tensor looks at; null where it has none of its own (sparse tensors).
+inline const void* storage_of(const at::Tensor& tensor) {
+  return tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;
+}
+
+}  // namespace sightglass::detail

@@ -1,0 +1,238 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "sightglass/trace/follower.hpp"
+
+/// All that is watched on one thread: it listens while there is somebody to tell.
+namespace sightglass::detail {
+
+/// Someone who looks at a tensor that the model may write in place later.
+class Keeper {
+ public:
+  Keeper() = default;
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+  virtual ~Keeper() = default;
+  /// The memory is about to be written: copy what is needed of it.
+  virtual void about_to_change(const void* storage) = 0;
+};
+
+class C10_EXPORT Tracker final : public Listener {
+ public:
+  /// This thread's. Guards share it, since they may outlive the thread.
+  static std::shared_ptr<Tracker> of_thread() {
+    thread_local std::shared_ptr<Tracker> tracker = std::make_shared<Tracker>();
+    return tracker;
+  }
+
+  Tracker() = default;
+  ~Tracker() override {
+    if (state().listener == this) listen(nullptr);
+  }
+
+  /// Tells `subscriber` of the calls of `place` inside of `owner`.
+  void subscribe(std::shared_ptr<Runnable> owner, const void* place, std::shared_ptr<Subscriber> subscriber) {
+    auto found = std::find_if(followers_.begin(), followers_.end(),
+                              [&](const auto& follower) { return follower->owner().id() == owner->id(); });
+    if (found == followers_.end()) {
+      for (const at::Tensor& tensor : owner->state()) {
+        readers_[tensor.unsafeGetTensorImpl()].push_back(owner->id());
+      }
+      followers_.push_back(std::make_unique<Follower>(std::move(owner)));
+      found = followers_.end() - 1;
+    }
+    (*found)->subscribe(place, std::move(subscriber));
+    start();
+  }
+
+  /// Tells `subscriber` of a place that marks itself.
+  void subscribe(const void* place, std::shared_ptr<Subscriber> subscriber) {
+    marked_[place].push_back(std::move(subscriber));
+    start();
+  }
+
+  /// A subscriber was removed: forgets it, now if that can be done on this thread and at this time, else at the next
+  /// operation.
+  void note_removal() {
+    ++removals_;
+    if (std::this_thread::get_id() == thread_ && !handling_ && removals_.exchange(0) > 0) purge();
+  }
+  bool idle() const { return followers_.empty() && marked_.empty(); }
+
+  /// Tells `keeper` before memory that it looks at is written.
+  void keep(const at::Tensor& tensor, const std::shared_ptr<Keeper>& keeper) {
+    kept_.erase(std::remove_if(kept_.begin(), kept_.end(), [](const auto& entry) { return entry.second.expired(); }),
+                kept_.end());
+    if (const void* const storage = storage_of(tensor)) kept_.emplace_back(storage, keeper);
+  }
+
+  void operation(const OperatorHandle& op, Stack& stack) override {
+    if (in_backward()) return op.callBoxed(stack);
+    if (removals_.exchange(0) > 0) purge();
+    const Handling handling(handling_);
+    if (!kept_.empty()) save_what_is_written(op, stack);
+    const std::vector<Follower*> touched = record(op, stack);
+    try {
+      for (size_t i = 0; i < followers_.size(); ++i) {
+        Follower* const follower = followers_[i].get();
+        const bool reads = std::find(touched.begin(), touched.end(), follower) != touched.end();
+        follower->before(op, stack, history_, reads);
+      }
+      op.callBoxed(stack);
+      Event& event = history_[history_.latest()];
+      for (const c10::IValue& value : results(op, stack)) {
+        for_each_tensor(value, [&](const at::Tensor& tensor) { event.results.emplace_back(tensor); });
+      }
+      tell_after(op, stack);
+    } catch (...) {
+      for (const auto& follower : followers_) follower->abort();
+      open_.clear();
+      throw;
+    }
+  }
+
+  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override {
+    const auto found = marked_.find(place);
+    if (found == marked_.end() || in_backward()) return;
+    const KeyOff off;
+    const Handling handling(handling_);
+    const std::vector<std::shared_ptr<Subscriber>> subscribers = found->second;
+    if (side == Side::begin) {
+      for (const auto& subscriber : subscribers) {
+        for (size_t i = 0; i < values.size() && !subscriber->removed(); ++i) {
+          if (values[i].defined()) values[i] = subscriber->enter(i, values[i]);
+        }
+      }
+      open_.emplace_back(place, values);
+      return;
+    }
+    const auto opened = std::find_if(open_.rbegin(), open_.rend(), [&](const auto& entry) { return entry.first == place; });
+    std::vector<at::Tensor> inputs;
+    if (opened != open_.rend()) {
+      inputs = std::move(opened->second);
+      open_.erase(std::next(opened).base(), open_.end());
+    }
+    for (const auto& subscriber : subscribers) {
+      if (!subscriber->removed()) subscriber->leave(inputs, values);
+    }
+  }
+
+ private:
+  /// While callbacks run, nobody is erased.
+  class Handling {
+   public:
+    explicit Handling(bool& flag) : flag_(flag), before_(std::exchange(flag, true)) {}
+    Handling(const Handling&) = delete;
+    Handling& operator=(const Handling&) = delete;
+    ~Handling() { flag_ = before_; }
+
+   private:
+    bool& flag_;
+    bool before_;
+  };
+
+  void start() {
+    if (state().listener == nullptr) {
+      if (observer_ == nullptr) observer_ = std::make_unique<BackwardObserver>();
+    }
+    if (state().listener == nullptr || state().listener == this) listen(this);
+  }
+
+  void purge() {
+    const auto removed = [](const auto& subscriber) { return subscriber->removed(); };
+    for (auto entry = marked_.begin(); entry != marked_.end();) {
+      auto& list = entry->second;
+      list.erase(std::remove_if(list.begin(), list.end(), removed), list.end());
+      entry = list.empty() ? marked_.erase(entry) : std::next(entry);
+    }
+    const auto unused = [](const auto& follower) { return !follower->purge(); };
+    const auto last = std::remove_if(followers_.begin(), followers_.end(), unused);
+    if (last != followers_.end()) {
+      followers_.erase(last, followers_.end());
+      index_readers();
+    }
+    if (followers_.empty() && marked_.empty()) {
+      history_.clear();
+      if (state().listener == this) listen(nullptr);
+    }
+  }
+
+  void index_readers() {
+    readers_.clear();
+    for (const auto& follower : followers_) {
+      for (const at::Tensor& tensor : follower->owner().state()) {
+        readers_[tensor.unsafeGetTensorImpl()].push_back(follower->owner().id());
+      }
+    }
+  }
+
+  void save_what_is_written(const OperatorHandle& op, const Stack& stack) {
+    for_each_written(op, stack, [&](const at::Tensor& tensor) {
+      const void* const storage = storage_of(tensor);
+      const auto endangered = kept_;
+      for (const auto& [kept, keeper] : endangered) {
+        if (kept != storage) continue;
+        if (const auto alive = keeper.lock()) alive->about_to_change(storage);
+      }
+      kept_.erase(std::remove_if(kept_.begin(), kept_.end(), [&](const auto& entry) { return entry.first == storage; }),
+                  kept_.end());
+    });
+  }
+
+  /// Writes the operation into the history; returns the followers whose parameters it reads, and does not write.
+  std::vector<Follower*> record(const OperatorHandle& op, const Stack& stack) {
+    const bool keep_alive = std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_recent(); });
+    constexpr uint64_t recent = 8;
+    if (history_.count() >= recent) history_[history_.count() - recent].let_go();
+    Event& event = history_.begin(op);
+    std::vector<Follower*> touched;
+    const auto& declared = op.schema().arguments();
+    const auto given = arguments(op, stack);
+    for (size_t i = 0; i < given.size(); ++i) {
+      for_each_tensor(given[i], [&](const at::Tensor& tensor) {
+        event.arguments.emplace_back(tensor);
+        if (keep_alive) event.arguments.back().keep_alive();
+        const auto reader = readers_.find(tensor.unsafeGetTensorImpl());
+        if (reader == readers_.end() || writes(declared[i])) return;
+        for (const auto& follower : followers_) {
+          const auto& ids = reader->second;
+          if (std::find(ids.begin(), ids.end(), follower->owner().id()) != ids.end()) touched.push_back(follower.get());
+        }
+      });
+    }
+    return touched;
+  }
+
+  /// Inner layers are told before those around them, as their calls return first.
+  void tell_after(const OperatorHandle& op, Stack& stack) {
+    std::vector<std::pair<size_t, Follower*>> under_way;
+    for (const auto& follower : followers_) {
+      if (follower->length() > 0) under_way.emplace_back(follower->length(), follower.get());
+    }
+    std::stable_sort(under_way.begin(), under_way.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& entry : under_way) entry.second->after(op, stack);
+  }
+
+  std::thread::id thread_ = std::this_thread::get_id();
+  std::unique_ptr<BackwardObserver> observer_;
+  std::atomic<int> removals_{0};
+  bool handling_ = false;
+  History history_;
+  std::vector<std::unique_ptr<Follower>> followers_;
+  std::unordered_map<const void*, std::vector<const void*>> readers_;  // a parameter's address -> ids of its owners
+  std::unordered_map<const void*, std::vector<std::shared_ptr<Subscriber>>> marked_;
+  std::vector<std::pair<const void*, std::vector<at::Tensor>>> open_;  // marked places that have begun
+  std::vector<std::pair<const void*, std::weak_ptr<Keeper>>> kept_;
+};
+
+}  // namespace sightglass::detail
