@@ -1,0 +1,62 @@
+# cmake -DSOURCE_DIR=... -P check_headers.cmake
+# Fails when a public header is not reached from its umbrella, or has no test file of its name.
+cmake_minimum_required(VERSION 3.22)
+
+set(include_dir "${SOURCE_DIR}/include")
+
+function(complain text)
+  message(NOTICE "${text}")
+  set_property(GLOBAL APPEND PROPERTY complaints "${text}")
+endfunction()
+
+# All headers of ours that HEADER includes, directly or not.
+function(reached_from header result)
+  set(reached "${header}")
+  set(open "${header}")
+  while(open)
+    list(POP_FRONT open next)
+    if(NOT EXISTS "${include_dir}/${next}")
+      complain("include/${next}: is included but does not exist")
+      continue()
+    endif()
+    file(STRINGS "${include_dir}/${next}" lines REGEX "^#include [<\"]sightglass/")
+    foreach(line IN LISTS lines)
+      string(REGEX REPLACE "^#include [<\"]([^>\"]+)[>\"].*" "\\1" found "${line}")
+      if(NOT found IN_LIST reached)
+        list(APPEND reached "${found}")
+        list(APPEND open "${found}")
+      endif()
+    endforeach()
+  endwhile()
+  set(${result} "${reached}" PARENT_SCOPE)
+endfunction()
+
+reached_from(sightglass/sightglass.hpp core)
+reached_from(sightglass/opencv.hpp pictures)
+
+file(GLOB_RECURSE headers RELATIVE "${include_dir}" "${include_dir}/*.hpp")
+foreach(header IN LISTS headers)
+  if(header MATCHES "^sightglass/opencv(/|\\.hpp)")
+    if(header IN_LIST core)
+      complain("include/${header}: reached from sightglass.hpp, which is for LibTorch alone")
+    elseif(NOT header IN_LIST pictures)
+      complain("include/${header}: missing from opencv.hpp")
+    endif()
+  elseif(NOT header IN_LIST core)
+    complain("include/${header}: missing from sightglass.hpp")
+  elseif(NOT header IN_LIST pictures)
+    complain("include/${header}: missing from opencv.hpp, which adds to sightglass.hpp")
+  endif()
+
+  # tests/ mirrors include/sightglass/; the umbrellas and the version hold nothing to test.
+  string(REGEX REPLACE "^sightglass/(.*)\\.hpp$" "tests/\\1.cpp" test "${header}")
+  if(NOT header MATCHES "^sightglass/(sightglass|opencv|version)\\.hpp$" AND NOT EXISTS "${SOURCE_DIR}/${test}")
+    complain("include/${header}: has no ${test}")
+  endif()
+endforeach()
+
+get_property(complaints GLOBAL PROPERTY complaints)
+list(LENGTH complaints count)
+if(count GREATER 0)
+  message(FATAL_ERROR "${count} headers out of place")
+endif()
