@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/hooks/script_layer.hpp"
 #include "sightglass/hooks/watch.hpp"
 #include "sightglass/trace/gradient.hpp"
 

@@ -47,6 +47,16 @@ struct is_shared_module<std::shared_ptr<Impl>> : std::is_base_of<torch::nn::Modu
 template <class T>
 constexpr bool is_module_like = holds_module<T>::value || is_shared_module<T>::value || std::is_base_of_v<torch::nn::Module, T>;
 
+/// The module of a handle or shared pointer, with its own type.
+template <class Net>
+auto shared_impl(const Net& net) {
+  if constexpr (holds_module<Net>::value) {
+    return net.ptr();
+  } else {
+    return net;
+  }
+}
+
 /// The model as a shared pointer; its type is made known on the way.
 template <class Model>
 std::shared_ptr<torch::nn::Module> root_of(const Model& model) {

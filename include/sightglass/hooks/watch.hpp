@@ -11,12 +11,15 @@ namespace sightglass::detail {
 /// What every guard holds: one subscriber at one layer, from construction to `remove()`.
 class Watch {
  public:
-  Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer)
+  /// How the layer's calls are told: by the stream of operations, or by marks that a run of our own sets.
+  enum class By { operations, marks };
+
+  Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by = By::operations)
       : subscriber_(std::move(subscriber)), tracker_(Tracker::of_thread()) {
     const Place& place = layer.place();
     TORCH_CHECK(place.problem.empty(), "layer \"", place.name, "\" (", place.type, ") cannot be watched from outside: ",
                 place.problem);
-    if (place.owner == nullptr) {
+    if (place.owner == nullptr || by == By::marks) {
       tracker_->subscribe(place.key, subscriber_);
     } else {
       tracker_->subscribe(place.owner, place.key, subscriber_);

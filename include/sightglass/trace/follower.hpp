@@ -81,7 +81,7 @@ class C10_EXPORT SignatureStore {
 /// One runnable, watched on one thread for any number of places inside of it.
 class Follower {
  public:
-  explicit Follower(std::shared_ptr<Runnable> owner) : owner_(std::move(owner)) {}
+  explicit Follower(std::shared_ptr<Runnable> owner) : owner_(std::move(owner)), while_watched_(owner_->while_watched()) {}
 
   Runnable& owner() const { return *owner_; }
   void subscribe(const void* place, std::shared_ptr<Subscriber> subscriber) {
@@ -352,6 +352,7 @@ class Follower {
   }
 
   std::shared_ptr<Runnable> owner_;
+  std::shared_ptr<void> while_watched_;
   std::vector<std::pair<const void*, std::shared_ptr<Subscriber>>> subscribers_;
   std::shared_ptr<const Signature> signature_;
   std::unique_ptr<Call> call_;

@@ -27,7 +27,7 @@ struct GraphStart final : autograd::Node {
 template <class Pointer = NodePointer>
 Pointer make_graph_start() {
   if constexpr (std::is_same_v<Pointer, std::shared_ptr<autograd::Node>>) {
-    return Pointer(new GraphStart(), [](autograd::Node* node) { autograd::deleteNode(node); });
+    return std::make_shared<GraphStart>();
   } else {
     return c10::make_intrusive<GraphStart>();
   }

@@ -67,10 +67,10 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs) {
     values = owner.run(inputs);
     recorder.mark(owner.id(), Side::end, values);
   } catch (const c10::Error& error) {
-    trial.failure = error.what_without_backtrace();
+    trial.failure = one_line(error.what_without_backtrace());
     return trial;
   } catch (const std::exception& error) {
-    trial.failure = error.what();
+    trial.failure = one_line(error.what());
     return trial;
   }
   if (!recorder.has_anchor()) {

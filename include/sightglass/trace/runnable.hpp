@@ -36,9 +36,21 @@ class Runnable {
   /// With how many tensors `run` may be called, most likely first.
   virtual std::vector<size_t> input_counts() const { return {1}; }
 
+  /// Kept while the runnable is watched on this thread.
+  virtual std::shared_ptr<void> while_watched() { return nullptr; }
+
   /// Runs `forward`; outputs are flattened. Places inside of it announce themselves to the thread's listener.
   virtual std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) = 0;
 };
+
+/// The one line of an error that says what was wrong; TorchScript's come with two tracebacks.
+inline std::string one_line(const std::string& message) {
+  const size_t last = message.find_last_not_of('\n');
+  const size_t traceback = message.find("Traceback of TorchScript");
+  if (traceback == std::string::npos || last == std::string::npos) return message.substr(0, message.find('\n'));
+  const size_t start = message.rfind('\n', last);
+  return message.substr(start == std::string::npos ? 0 : start + 1, last - start);
+}
 
 /// Announces one end of a place to whoever listens on this thread; the values may be replaced.
 inline void announce(const void* place, Side side, std::vector<at::Tensor>& values) {

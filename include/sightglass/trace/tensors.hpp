@@ -10,7 +10,7 @@
 
 #include "sightglass/trace/interceptor.hpp"
 
-/// Tensors among the arguments and results of an operation, in order; those in lists one by one.
+/// Tensors among the arguments and results of an operation, in order; those in lists and tuples one by one.
 namespace sightglass::detail {
 
 /// Calls `visit(tensor)` for each defined tensor in `value`.
@@ -20,6 +20,8 @@ void for_each_tensor(const c10::IValue& value, Visit&& visit) {
     if (value.toTensor().defined()) visit(value.toTensor());
   } else if (value.isList()) {
     for (const c10::IValue& element : value.toListRef()) for_each_tensor(element, visit);
+  } else if (value.isTuple()) {
+    for (const c10::IValue& element : value.toTupleRef().elements()) for_each_tensor(element, visit);
   }
 }
 
@@ -39,6 +41,10 @@ void change_tensors(c10::IValue& value, Change&& change) {
       list.set(i, std::move(element));
     }
     value = c10::IValue(std::move(list));
+  } else if (value.isTuple()) {
+    std::vector<c10::IValue> elements(value.toTupleRef().elements().begin(), value.toTupleRef().elements().end());
+    for (c10::IValue& element : elements) change_tensors(element, change);
+    value = c10::ivalue::Tuple::create(std::move(elements));
   }
 }
 

@@ -1,0 +1,160 @@
+#pragma once
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/explanation.hpp"
+#include "sightglass/cam/model.hpp"
+#include "sightglass/cam/target.hpp"
+
+namespace sightglass {
+
+/// One forward pass, kept open at its layers, from which any number of methods and targets are explained: the forward
+/// pass is paid once, the backward pass (from the output to the earliest layer only) once a target.
+///
+/// Nothing before the earliest layer has a graph, parameters get no `.grad`, nothing of the model changes. The model must
+/// be in evaluation mode. A layer that runs several times in one forward is taken at its last call.
+class Pass {
+ public:
+  /// `input` `[N, ...]`, as the model takes it. Throws when a layer does not run or gives no `[N, C, *S]`.
+  Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers) : model_(model) {
+    TORCH_CHECK(input.defined() && input.dim() >= 2 && input.size(0) > 0, "input: came ",
+                input.defined() ? c10::str(input.sizes()) : std::string("an undefined tensor"), "; expected a batch [N, C, *S]");
+    TORCH_CHECK(!layers.empty(), "layers: came none; give at least one");
+    TORCH_CHECK(!model.is_training(),
+                "model: it is in training mode, where a forward pass changes batch norm and drops out; call eval() first");
+    const c10::InferenceMode gradients_are_possible(false);
+    const at::AutoGradMode no_graph_yet(false);
+    const auto tracker = detail::Tracker::of_thread();
+    std::vector<detail::Watch> watches;
+    for (const Layer& given : layers) {
+      const Layer layer = model.layer(given);
+      points_.push_back(std::make_shared<detail::CutPoint>(layer.name(), tracker));
+      watches.push_back(model.watch(points_.back(), layer));
+    }
+    input_size_ = input.sizes().slice(2).vec();
+    output_ = model.forward(input.detach());
+    for (const auto& point : points_) {
+      point->check();
+      TORCH_CHECK(point->activations().size(0) == output_.size(0), "layer \"", point->name(), "\": its output ",
+                  point->activations().sizes(), " has another batch size than the model's ", output_.sizes());
+    }
+  }
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
+
+  /// The model's output, without its graph.
+  at::Tensor output() const { return output_.detach(); }
+  size_t size() const { return points_.size(); }
+  const std::string& layer_name(size_t layer) const { return points_.at(layer)->name(); }
+
+  /// Explains the layer number `layer` (from 0, in the order given) by `method`, any callable `Cut -> [N, *S]`.
+  template <class Method>
+  Explanation explain(size_t layer, const Method& method, const Target& target = {}) const {
+    const Cut cut = at(layer, target);
+    const at::NoGradGuard no_gradients;
+    at::Tensor map = method(cut);
+    const at::Tensor activations = cut.activations();
+    TORCH_CHECK(map.defined() && map.dim() == activations.dim() - 1 && map.size(0) == activations.size(0),
+                "method: came a map ", map.defined() ? c10::str(map.sizes()) : std::string("that is undefined"),
+                " for activations ", activations.sizes(), "; expected [N, *S]");
+    at::Tensor gradient_size;
+    if (cut.used_gradients()) gradient_size = cut.gradients().flatten(1).abs().amax(1);
+    return {std::move(map), cut.scores(), cut.classes(), input_size_, std::move(gradient_size)};
+  }
+
+  /// What a method is given for a layer and a target.
+  Cut at(size_t layer, const Target& target = {}) const {
+    TORCH_CHECK(layer < points_.size(), "layer: came number ", layer, ", the pass has ", points_.size());
+    const std::shared_ptr<Evidence> evidence = evidence_for(target);
+    Cut cut;
+    const at::Tensor& activations = points_[layer]->activations();
+    cut.activations_ = activations.to(detail::map_dtype(activations));
+    cut.scores_ = evidence->score.detach();
+    cut.classes_ = evidence->classes;
+    cut.output_ = output();
+    cut.model_ = &model_;
+    cut.layer_name_ = points_[layer]->name();
+    cut.compute_gradients_ = [this, evidence, layer] { return gradients(*evidence).at(layer); };
+    return cut;
+  }
+
+ private:
+  struct Evidence {
+    Target target;
+    at::Tensor score;
+    at::Tensor classes;
+    std::vector<at::Tensor> gradients;
+  };
+
+  std::shared_ptr<Evidence> evidence_for(const Target& target) const {
+    std::shared_ptr<Evidence>& evidence = evidence_[target.id()];
+    if (evidence == nullptr) {
+      const c10::InferenceMode gradients_are_possible(false);
+      const at::AutoGradMode with_graph(true);
+      evidence = std::make_shared<Evidence>(Evidence{target, target.scores(output_), target.classes(output_), {}});
+    }
+    return evidence;
+  }
+
+  const std::vector<at::Tensor>& gradients(Evidence& evidence) const {
+    if (!evidence.gradients.empty()) return evidence.gradients;
+    TORCH_CHECK(evidence.score.requires_grad(), "target: its score has no gradient with respect to layer \"",
+                points_.front()->name(), "\": the model (or the target function) works without gradients after it, by a "
+                "NoGradGuard, detach() or integers");
+    const c10::InferenceMode gradients_are_possible(false);
+    const at::AutoGradMode with_graph(true);
+    std::vector<at::Tensor> handles;
+    for (const auto& point : points_) handles.push_back(point->handle());
+    std::vector<at::Tensor> found = torch::autograd::grad({evidence.score.sum()}, handles, {}, /*retain_graph=*/true,
+                                                          /*create_graph=*/false, /*allow_unused=*/true);
+    for (size_t i = 0; i < found.size(); ++i) {
+      const at::Tensor& activations = points_[i]->activations();
+      const auto dtype = detail::map_dtype(activations);
+      found[i] = found[i].defined() ? found[i].detach().to(dtype) : at::zeros_like(activations, at::TensorOptions(dtype));
+    }
+    evidence.gradients = std::move(found);
+    return evidence.gradients;
+  }
+
+  Model model_;
+  std::vector<std::shared_ptr<detail::CutPoint>> points_;
+  at::Tensor output_;
+  std::vector<int64_t> input_size_;
+  mutable std::map<const void*, std::shared_ptr<Evidence>> evidence_;
+};
+
+/// Explains `target` (the prediction by default) at `layer` by `method`: `explain(net, input, net->layer4, GradCam{})`.
+///
+/// `input` `[N, C, *S]`. Runs the model once. See `Pass` for several layers, methods or targets at the price of one.
+template <class Method>
+Explanation explain(const Model& model, const at::Tensor& input, const Layer& layer, const Method& method, const Target& target = {}) {
+  return Pass(model, input, {layer}).explain(0, method, target);
+}
+
+/// The same at the layer called `layer`.
+template <class Method>
+Explanation explain(const Model& model, const at::Tensor& input, const std::string& layer, const Method& method,
+                    const Target& target = {}) {
+  return explain(model, input, model.layer(layer), method, target);
+}
+
+/// Several layers in one forward and one backward pass; one explanation a layer, in order.
+template <class Method>
+std::vector<Explanation> explain(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, const Method& method,
+                                 const Target& target = {}) {
+  const Pass pass(model, input, layers);
+  std::vector<Explanation> explanations;
+  for (size_t i = 0; i < pass.size(); ++i) explanations.push_back(pass.explain(i, method, target));
+  return explanations;
+}
+
+}  // namespace sightglass

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "sightglass/hooks/find_layers.hpp"
+#include "sightglass/hooks/watch.hpp"
+
+namespace sightglass {
+
+/// A model to explain: anything with `forward(Tensor) -> Tensor`.
+///
+/// A `torch::nn` handle or shared pointer, a `torch::jit::Module`, or a module with a function beside it for other
+/// signatures: `Model(net, [&](const Tensor& x) { return std::get<0>(net->forward(x, mask)); })`.
+class Model {
+ public:
+  using Forward = std::function<at::Tensor(const at::Tensor&)>;
+
+  template <class Net, class = std::enable_if_t<detail::is_module_like<Net> && !std::is_base_of_v<torch::nn::Module, Net>>>
+  Model(const Net& net)  // NOLINT(google-explicit-constructor): a network is a model
+      : Model(net, [module = detail::shared_impl(net)](const at::Tensor& input) -> at::Tensor { return module->forward(input); }) {}
+
+  template <class Net, class = std::enable_if_t<detail::is_module_like<Net> && !std::is_base_of_v<torch::nn::Module, Net>>>
+  Model(const Net& net, Forward forward) : module_(detail::root_of(net)), forward_(std::move(forward)) {}
+
+  Model(const torch::jit::Module& script)  // NOLINT(google-explicit-constructor)
+      : script_(detail::ScriptModel::of(script)), script_module_(script) {}
+
+  /// Runs the model. TorchScript runs operation by operation (no profiling executor), at every call alike.
+  at::Tensor forward(const at::Tensor& input) const {
+    if (script_ == nullptr) return forward_(input);
+    const std::vector<at::Tensor> outputs = script_->run({input});
+    TORCH_CHECK(outputs.size() == 1, "model: its forward gives ", outputs.size(),
+                " tensors; only one can be explained (wrap the model, or export it with one output)");
+    return outputs.front();
+  }
+
+  /// The layer called `name`; throws for an unknown one, with the nearest.
+  Layer layer(const std::string& name) const {
+    return script_ != nullptr ? sightglass::layer(script_module_, name) : sightglass::layer(module_, name);
+  }
+  /// A layer given by handle, found again in this model where its place cannot be told by itself (an element of a `Sequential`).
+  Layer layer(const Layer& given) const {
+    if (given.place().problem.empty() || module_ == nullptr) return given;
+    const auto wanted = given.module();
+    for (const auto& item : module_->named_modules("", false)) {
+      if (item.value() == wanted) return sightglass::layer(module_, item.key());
+    }
+    return given;
+  }
+  Layer layer(const char* name) const { return layer(std::string(name)); }
+
+  std::vector<Layer> find_layers(const LayerFilter& filter) const {
+    return script_ != nullptr ? sightglass::find_layers(script_module_, filter) : sightglass::find_layers(module_, filter);
+  }
+
+  bool is_training() const { return script_ != nullptr ? script_module_.is_training() : module_->is_training(); }
+
+  /// Parameters by name, in the order of registration.
+  std::vector<std::pair<std::string, at::Tensor>> parameters() const {
+    std::vector<std::pair<std::string, at::Tensor>> all;
+    if (script_ != nullptr) {
+      for (const auto& item : script_module_.named_parameters()) all.emplace_back(item.name, item.value);
+    } else {
+      for (const auto& item : module_->named_parameters()) all.emplace_back(item.key(), item.value());
+    }
+    return all;
+  }
+
+  /// Tells `subscriber` of the calls of `layer` in `forward` above.
+  detail::Watch watch(std::shared_ptr<detail::Subscriber> subscriber, const Layer& layer) const {
+    const auto by = script_ != nullptr ? detail::Watch::By::marks : detail::Watch::By::operations;
+    return detail::Watch(std::move(subscriber), layer, by);
+  }
+
+ private:
+  std::shared_ptr<torch::nn::Module> module_;
+  Forward forward_;
+  std::shared_ptr<detail::ScriptModel> script_;
+  torch::jit::Module script_module_;
+};
+
+}  // namespace sightglass

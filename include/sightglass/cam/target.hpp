@@ -1,0 +1,166 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace sightglass {
+
+/// What is explained: one number an image, computed from the model's output.
+///
+/// The prediction (default), a class, a class for each image, the softmax of a class, the difference of classes, a class
+/// within a mask, a detection's score, or any function `Tensor -> [N]` (differentiable). Copies are the same target.
+class Target {
+ public:
+  using Score = std::function<at::Tensor(const at::Tensor&)>;
+
+  /// The class with the highest score, for each image.
+  Target() : Target("the prediction", predicted, score_of(predicted)) {}
+
+  /// The same class for all images. Throws when used on an output without that class.
+  template <class Index, class = std::enable_if_t<std::is_integral_v<Index> && !std::is_same_v<Index, bool>>>
+  Target(Index index)  // NOLINT(google-explicit-constructor): an index is a target
+      : Target(constant(static_cast<int64_t>(index))) {}
+
+  /// One class an image. Throws when used on a batch of another size.
+  Target(const std::vector<int64_t>& indices)  // NOLINT(google-explicit-constructor)
+      : Target(at::tensor(indices, at::kLong)) {}
+  /// The same from an int64 tensor `[N]`.
+  explicit Target(at::Tensor indices) : Target(from_tensor(std::move(indices))) {}
+
+  /// Any function from the model's output to one number an image, `[N]`.
+  template <class Fn, class = std::enable_if_t<std::is_invocable_r_v<at::Tensor, Fn&, const at::Tensor&>>, class = void>
+  Target(Fn score)  // NOLINT(google-explicit-constructor)
+      : Target("the target function", no_class, Score(std::move(score))) {}
+
+  /// The probability of a class: softmax over the classes of an output `[N, classes]`.
+  static Target softmax(int64_t index) {
+    const Classes classes = constant(index);
+    return {"softmax of class " + std::to_string(index), classes,
+            [score = score_of(classes)](const at::Tensor& output) { return score(at::softmax(output, 1)); }};
+  }
+
+  /// The score of a class, less `alpha` times the mean score of others (Zhang 2025, Finer-CAM).
+  static Target difference(int64_t index, const std::vector<int64_t>& others, double alpha = 1.0) {
+    TORCH_CHECK(!others.empty(), "others: came no classes; give those to compare with");
+    const Classes classes = constant(index);
+    return {"class " + std::to_string(index) + " against others", classes,
+            [score = score_of(classes), others, alpha](const at::Tensor& output) {
+              at::Tensor rest = at::zeros_like(score(output));
+              for (const int64_t other : others) rest = rest + score_of(constant(other))(output);
+              return score(output) - rest * (alpha / static_cast<double>(others.size()));
+            }};
+  }
+
+  /// The sum of a class's scores over the places where `mask` (`[H, W]` or `[N, H, W]`) is not 0; output `[N, classes, H, W]`.
+  static Target segmentation(int64_t index, const at::Tensor& mask) {
+    return {"class " + std::to_string(index) + " within the mask", no_class, [index, mask](const at::Tensor& output) {
+              TORCH_CHECK(output.dim() == 4, "target: a segmentation target needs an output [N, classes, H, W], came ",
+                          output.sizes());
+              check_index(index, output.size(1));
+              const at::Tensor plane = output.select(1, index);
+              TORCH_CHECK((mask.dim() == 2 || mask.dim() == 3) && mask.sizes().slice(static_cast<size_t>(mask.dim() - 2)) ==
+                                                                    plane.sizes().slice(1) &&
+                              (mask.dim() == 2 || mask.size(0) == plane.size(0)),
+                          "mask: came ", mask.sizes(), ", expected [H, W] or [N, H, W] of the output's ", plane.sizes());
+              return (plane * mask.to(plane.device()).ne(0).to(plane.dtype())).flatten(1).sum(1);
+            }};
+  }
+
+  /// The score of a class at one of the boxes that a detector gives; output `[N, boxes, classes]`.
+  static Target box(int64_t box_index, int64_t index) {
+    return {"class " + std::to_string(index) + " of box " + std::to_string(box_index), no_class,
+            [box_index, index](const at::Tensor& output) {
+              TORCH_CHECK(output.dim() == 3, "target: a box target needs an output [N, boxes, classes], came ", output.sizes());
+              TORCH_CHECK(box_index >= 0 && box_index < output.size(1), "box_index: came ", box_index, ", the model gives ",
+                          output.size(1), " boxes");
+              check_index(index, output.size(2));
+              return output.select(1, box_index).select(1, index);
+            }};
+  }
+
+  /// The explained number of each image, `[N]`, part of the graph of `output`.
+  at::Tensor scores(const at::Tensor& output) const {
+    at::Tensor score = rule_->score(output);
+    TORCH_CHECK(score.defined() && score.dim() == 1 && score.size(0) == output.size(0), "target: ", rule_->name,
+                " must give one number an image, [", output.size(0), "]; came ",
+                score.defined() ? c10::str(score.sizes()) : std::string("nothing"));
+    return score;
+  }
+
+  /// The class of each image, `[N]` int64; -1 where the target is no class.
+  at::Tensor classes(const at::Tensor& output) const { return rule_->classes(output); }
+
+  /// Equal for copies of one target.
+  const void* id() const { return rule_.get(); }
+
+ private:
+  using Classes = std::function<at::Tensor(const at::Tensor&)>;
+  struct Rule {
+    std::string name;
+    Classes classes;
+    Score score;
+  };
+
+  Target(std::string name, Classes classes, Score score)
+      : rule_(std::make_shared<const Rule>(Rule{std::move(name), std::move(classes), std::move(score)})) {}
+  explicit Target(const Classes& classes) : Target("the class", classes, score_of(classes)) {}
+
+  static void check_index(int64_t index, int64_t classes) {
+    TORCH_CHECK(index >= 0 && index < classes, "target: came class ", index, ", the model gives ", classes,
+                " classes (0 to ", classes - 1, ")");
+  }
+
+  static void check_output(const at::Tensor& output) {
+    TORCH_CHECK(output.dim() == 2, "target: a class needs an output [N, classes], came ", output.sizes(),
+                "; use Target::segmentation, Target::box, or a function of the output");
+  }
+
+  static at::Tensor predicted(const at::Tensor& output) {
+    check_output(output);
+    return output.detach().argmax(1);
+  }
+
+  static at::Tensor no_class(const at::Tensor& output) {
+    return at::full({output.size(0)}, -1, output.options().dtype(at::kLong).requires_grad(false));
+  }
+
+  static Classes constant(int64_t index) {
+    return [index](const at::Tensor& output) {
+      check_output(output);
+      check_index(index, output.size(1));
+      return at::full({output.size(0)}, index, output.options().dtype(at::kLong).requires_grad(false));
+    };
+  }
+
+  static Classes from_tensor(at::Tensor indices) {
+    TORCH_CHECK(indices.defined() && indices.dim() == 1 && at::isIntegralType(indices.scalar_type(), false) && indices.numel() > 0,
+                "target: class indices must be an int64 tensor [N], came ",
+                indices.defined() ? c10::str(indices.scalar_type(), " ", indices.sizes()) : std::string("an undefined tensor"));
+    const auto lowest = indices.min().item<int64_t>();
+    const auto highest = indices.max().item<int64_t>();
+    return [indices = indices.to(at::kLong), lowest, highest](const at::Tensor& output) {
+      check_output(output);
+      TORCH_CHECK(indices.size(0) == output.size(0), "target: came ", indices.size(0), " class indices for a batch of ",
+                  output.size(0), "; give one an image, or one for all");
+      check_index(lowest, output.size(1));
+      check_index(highest, output.size(1));
+      return indices.to(output.device());
+    };
+  }
+
+  static Score score_of(Classes classes) {
+    return [classes = std::move(classes)](const at::Tensor& output) {
+      return output.gather(1, classes(output).unsqueeze(1)).squeeze(1);
+    };
+  }
+
+  std::shared_ptr<const Rule> rule_;
+};
+
+}  // namespace sightglass
