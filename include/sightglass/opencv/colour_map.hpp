@@ -1,6 +1,7 @@
 #pragma once
 
 #include <c10/util/Exception.h>
+#include <c10/util/StringUtil.h>
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
 
@@ -85,7 +86,7 @@ inline std::vector<std::string> colour_map_names() {
 inline ColourMap colour_map(const std::string& name) {
   for (const detail::NamedColourMap& entry : detail::named_colour_maps)
     if (name == entry.name || (name == "gray" && entry.map == ColourMap::grey)) return entry.map;
-  TORCH_CHECK(false, "colour map \"", name, "\": no such map; expected one of ", colour_map_names());
+  TORCH_CHECK(false, "colour map \"", name, "\": no such map; expected one of ", c10::Join(", ", colour_map_names()));
 }
 
 /// Values as colours, `CV_8UC3` BGR of the same size.
