@@ -16,6 +16,7 @@
 #include "sightglass/trace/gradient.hpp"
 #include "sightglass/trace/callable.hpp"
 #include "sightglass/trace/module.hpp"
+#include "sightglass/trace/locate.hpp"
 #include "sightglass/trace/script.hpp"
 
 #include "sightglass/hooks/nearest.hpp"

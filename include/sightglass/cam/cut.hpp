@@ -30,6 +30,8 @@ class Cut {
   at::Tensor scores() const { return scores_; }
   /// `[N]` int64: the target's class; -1 where it is no class.
   at::Tensor classes() const { return classes_; }
+  /// True where the target is a class; known without looking at the device's numbers.
+  bool has_class() const { return has_class_; }
   /// The model's output.
   at::Tensor output() const { return output_; }
   const Model& model() const { return *model_; }
@@ -42,6 +44,7 @@ class Cut {
   at::Tensor activations_;
   at::Tensor scores_;
   at::Tensor classes_;
+  bool has_class_ = false;
   at::Tensor output_;
   const Model* model_ = nullptr;
   std::string layer_name_;

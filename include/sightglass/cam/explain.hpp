@@ -80,6 +80,7 @@ class Pass {
     cut.activations_ = activations.to(detail::map_dtype(activations));
     cut.scores_ = evidence->score.detach();
     cut.classes_ = evidence->classes;
+    cut.has_class_ = target.has_class();
     cut.output_ = output();
     cut.model_ = &model_;
     cut.layer_name_ = points_[layer]->name();

@@ -36,13 +36,16 @@ class Target {
   /// Any function from the model's output to one number an image, `[N]`.
   template <class Fn, class = std::enable_if_t<std::is_invocable_r_v<at::Tensor, Fn&, const at::Tensor&>>, class = void>
   Target(Fn score)  // NOLINT(google-explicit-constructor)
-      : Target("the target function", no_class, Score(std::move(score))) {}
+      : Target("the target function", nullptr, Score(std::move(score))) {}
 
   /// The probability of a class: softmax over the classes of an output `[N, classes]`.
   static Target softmax(int64_t index) {
     const Classes classes = constant(index);
     return {"softmax of class " + std::to_string(index), classes,
-            [score = score_of(classes)](const at::Tensor& output) { return score(at::softmax(output, 1)); }};
+            [score = score_of(classes)](const at::Tensor& output) {
+              check_output(output);
+              return score(at::softmax(output, 1));
+            }};
   }
 
   /// The score of a class, less `alpha` times the mean score of others (Zhang 2025, Finer-CAM).
@@ -59,7 +62,7 @@ class Target {
 
   /// The sum of a class's scores over the places where `mask` (`[H, W]` or `[N, H, W]`) is not 0; output `[N, classes, H, W]`.
   static Target segmentation(int64_t index, const at::Tensor& mask) {
-    return {"class " + std::to_string(index) + " within the mask", no_class, [index, mask](const at::Tensor& output) {
+    return {"class " + std::to_string(index) + " within the mask", nullptr, [index, mask](const at::Tensor& output) {
               TORCH_CHECK(output.dim() == 4, "target: a segmentation target needs an output [N, classes, H, W], came ",
                           output.sizes());
               check_index(index, output.size(1));
@@ -74,7 +77,7 @@ class Target {
 
   /// The score of a class at one of the boxes that a detector gives; output `[N, boxes, classes]`.
   static Target box(int64_t box_index, int64_t index) {
-    return {"class " + std::to_string(index) + " of box " + std::to_string(box_index), no_class,
+    return {"class " + std::to_string(index) + " of box " + std::to_string(box_index), nullptr,
             [box_index, index](const at::Tensor& output) {
               TORCH_CHECK(output.dim() == 3, "target: a box target needs an output [N, boxes, classes], came ", output.sizes());
               TORCH_CHECK(box_index >= 0 && box_index < output.size(1), "box_index: came ", box_index, ", the model gives ",
@@ -94,7 +97,12 @@ class Target {
   }
 
   /// The class of each image, `[N]` int64; -1 where the target is no class.
-  at::Tensor classes(const at::Tensor& output) const { return rule_->classes(output); }
+  at::Tensor classes(const at::Tensor& output) const {
+    return has_class() ? rule_->classes(output)
+                       : at::full({output.size(0)}, -1, output.options().dtype(at::kLong).requires_grad(false));
+  }
+  /// True where the target is a class, or made of one: where `classes` are indices.
+  bool has_class() const { return rule_->classes != nullptr; }
 
   /// Equal for copies of one target.
   const void* id() const { return rule_.get(); }
@@ -124,10 +132,6 @@ class Target {
   static at::Tensor predicted(const at::Tensor& output) {
     check_output(output);
     return output.detach().argmax(1);
-  }
-
-  static at::Tensor no_class(const at::Tensor& output) {
-    return at::full({output.size(0)}, -1, output.options().dtype(at::kLong).requires_grad(false));
   }
 
   static Classes constant(int64_t index) {

@@ -56,7 +56,7 @@ std::vector<Layer> find_layers(const Model& model, const LayerFilter& filter = l
   std::vector<Layer> chosen;
   const auto root = detail::root_of(model);
   for (const auto& item : root->named_modules("", false)) {
-    Layer layer(detail::place_by_name(root, item.key(), {}));
+    Layer layer(detail::place_by_name(root, item.key()));
     if (filter(layer)) chosen.push_back(std::move(layer));
   }
   return chosen;

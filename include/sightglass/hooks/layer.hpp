@@ -61,13 +61,14 @@ void hookable() {
 /// Throws `c10::Error` for an unknown name, with the nearest ones.
 template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
 Layer layer(const Model& model, const std::string& name) {
-  return Layer(detail::place_by_name(detail::root_of(model), name, {}));
+  return Layer(detail::place_by_name(detail::root_of(model), name));
 }
 
 /// The same for a block whose type is a user's own: `layer<AttentionImpl>(net, "blocks.0.attn")`.
 template <class Impl, class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
 Layer layer(const Model& model, const std::string& name) {
-  return Layer(detail::place_by_name(detail::root_of(model), name, detail::callable_of<Impl>()));
+  hookable<Impl>();
+  return layer(model, name);
 }
 
 }  // namespace sightglass

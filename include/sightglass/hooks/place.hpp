@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sightglass/hooks/nearest.hpp"
+#include "sightglass/trace/locate.hpp"
 #include "sightglass/trace/module.hpp"
 
 /// From a module's path to the runnable along which it is followed.
@@ -77,10 +78,6 @@ std::shared_ptr<torch::nn::Module> root_of(const Model& model) {
   }
 }
 
-inline bool has_state(const torch::nn::Module& module) {
-  return !module.parameters().empty() || !module.buffers().empty();
-}
-
 inline bool is_list(const torch::nn::Module& module) {
   return dynamic_cast<const torch::nn::ModuleListImpl*>(&module) != nullptr ||
          dynamic_cast<const torch::nn::ModuleDictImpl*>(&module) != nullptr;
@@ -132,49 +129,92 @@ inline std::string how_to_name_the_type(const std::string& type) {
          ">(model, name), or call sightglass::hookable<" + type + ">() once";
 }
 
-inline Place place_of_path(const std::vector<Step>& path, Callable given) {
+/// The direct children of a block; elements of lists count as such.
+inline void add_children(const torch::nn::Module& parent, const std::string& prefix, std::vector<Child>& into) {
+  for (const auto& item : parent.named_children()) {
+    const std::string name = prefix.empty() ? item.key() : prefix + "." + item.key();
+    if (is_list(*item.value())) {
+      add_children(*item.value(), name, into);
+    } else {
+      const Callable known = KnownTypes::global().find(*item.value());
+      into.push_back({item.value(), name, known || !is_plain_sequential(*item.value()) ? known : callable_of_sequential()});
+    }
+  }
+}
+
+/// A layer without parameters is found inside of a `Sequential` that has some, or of the block around it.
+inline void place_without_state(const std::vector<Step>& path, Place& place) {
+  for (size_t at = path.size() - 1; at-- > 0;) {
+    const auto& parent = path[at].module;
+    if (is_list(*parent)) continue;
+    const bool sequential = std::dynamic_pointer_cast<torch::nn::SequentialImpl>(parent) != nullptr;
+    if (!has_state(*parent)) {
+      if (is_plain_sequential(*parent)) continue;
+      break;
+    }
+    if (sequential) {
+      place.owner = std::make_shared<SequentialRunnable>(parent, path[at].path);
+    } else if (const Callable callable = callable_at(path, at)) {
+      std::vector<Child> children;
+      add_children(*parent, path[at].path, children);
+      place.owner = std::make_shared<BlockRunnable>(parent, path[at].path, callable, children);
+    } else {
+      place.problem = "it has no parameters, so that it must be sought in the block around it, \"" + path[at].path + "\", but " +
+                      how_to_name_the_type(type_name(*parent));
+    }
+    return;
+  }
+  place.problem =
+      "it has no parameters that would betray when it runs, and no block around it is known: name it from its model, "
+      "sightglass::layer(model, name), make the member a sightglass::Hooked<...>, or put a sightglass::HookPoint beside it";
+}
+
+/// Another layer of the same type with the same parameter, in whose place the operations of this one could be taken.
+inline std::string tied_to(const std::vector<Step>& path) {
+  const auto& module = path.back().module;
+  if (path.size() < 2 || !module->children().empty()) return "";
+  for (const auto& item : path.front().module->named_modules("", false)) {
+    if (item.value() == module || typeid(*item.value()) != typeid(*module)) continue;
+    for (const at::Tensor& own : module->parameters(false)) {
+      for (const at::Tensor& other : item.value()->parameters(false)) {
+        if (own.is_same(other)) return item.key();
+      }
+    }
+  }
+  return "";
+}
+
+inline Place place_of_path(const std::vector<Step>& path) {
   const Step& last = path.back();
-  Place place{last.path, type_name(*last.module), last.module, last.module.get(), nullptr, last.module->children().empty(), ""};
+  const std::string type = type_name(*last.module);
+  Place place{last.path, type, last.module, last.module.get(), nullptr, last.module->children().empty(), ""};
   if (dynamic_cast<const Announcing*>(last.module.get()) != nullptr) return place;
-  const Callable callable = given ? std::move(given) : callable_at(path, path.size() - 1);
   if (is_list(*last.module)) {
     place.problem = "a ModuleList or ModuleDict has no forward of its own; name one of its elements";
-  } else if (has_state(*last.module)) {
-    if (is_plain_sequential(*last.module)) {
-      place.owner = std::make_shared<SequentialRunnable>(last.module, last.path);
-    } else if (callable) {
-      place.owner = std::make_shared<ModuleRunnable>(last.module, last.path, callable);
-    } else {
-      place.problem = how_to_name_the_type(place.type);
-    }
+  } else if (!has_state(*last.module)) {
+    place_without_state(path, place);
+  } else if (const std::string other = tied_to(path); !other.empty()) {
+    place.problem = "its parameters are tied to those of \"" + other +
+                    "\", and nothing tells the two apart; make the member a sightglass::Hooked<...>";
+  } else if (is_plain_sequential(*last.module)) {
+    place.owner = std::make_shared<SequentialRunnable>(last.module, last.path);
+  } else if (const Callable callable = callable_at(path, path.size() - 1)) {
+    place.owner = std::make_shared<ModuleRunnable>(last.module, last.path, callable);
   } else {
-    // Nothing of it can be read: it is found inside of the nearest Sequential that has parameters.
-    for (size_t at = path.size() - 1; at-- > 0;) {
-      if (std::dynamic_pointer_cast<torch::nn::SequentialImpl>(path[at].module) == nullptr) break;
-      if (has_state(*path[at].module)) {
-        place.owner = std::make_shared<SequentialRunnable>(path[at].module, path[at].path);
-        break;
-      }
-      if (!is_plain_sequential(*path[at].module)) break;
-    }
-    if (place.owner == nullptr) {
-      place.problem =
-          "it has no parameters that would betray when it runs; make the member a sightglass::Hooked<...> or put a "
-          "sightglass::HookPoint beside it";
-    }
+    place.problem = how_to_name_the_type(type);
   }
   return place;
 }
 
-inline Place place_by_name(const std::shared_ptr<torch::nn::Module>& root, const std::string& name, Callable given) {
-  return place_of_path(path_to(root, name), std::move(given));
+inline Place place_by_name(const std::shared_ptr<torch::nn::Module>& root, const std::string& name) {
+  return place_of_path(path_to(root, name));
 }
 
 template <class Impl>
 Place place_of_handle(const std::shared_ptr<Impl>& module) {
   TORCH_CHECK(module != nullptr, "layer: came an empty handle");
   KnownTypes::global().add<Impl>();
-  return place_of_path({{module, type_name(*module)}}, {});
+  return place_of_path({{module, type_name(*module)}});
 }
 
 }  // namespace sightglass::detail

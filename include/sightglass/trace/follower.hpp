@@ -232,7 +232,9 @@ class Follower {
     for (const auto& [place, subscriber] : subscribers_) {
       const bool inside = std::any_of(signature_->spans.begin(), signature_->spans.end(),
                                       [place = place](const Span& span) { return span.place == place; });
-      if (!inside) subscriber->miss("it did not run where " + owner_->describe() + " ran");
+      if (inside) continue;
+      const auto problem = signature_->problems.find(place);
+      subscriber->miss(problem == signature_->problems.end() ? "it did not run where " + owner_->describe() + " ran" : problem->second);
     }
     // Inputs and results of the operations that ran before the layer was recognised.
     for (size_t i = 0; i < signature_->inputs.size(); ++i) take_input(i, history);

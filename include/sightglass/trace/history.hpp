@@ -64,9 +64,9 @@ class History {
  public:
   static constexpr uint64_t capacity = 256;
 
-  Event& begin(const OperatorHandle& op) {
+  Event& begin(const c10::FunctionSchema* schema) {
     Event& event = ring_[count_++ % capacity];
-    event.schema = &op.schema();
+    event.schema = schema;
     event.arguments.clear();
     event.results.clear();
     return event;

@@ -58,7 +58,8 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs) {
   Trial trial;
   const at::NoGradGuard no_gradients;
   const GeneratorStates generators(inputs);
-  Recorder recorder(inputs, owner.state(), owner.buffers());
+  const auto detail = owner.wants_recording() ? Recorder::Detail::full : Recorder::Detail::names;
+  Recorder recorder(inputs, owner.state(), owner.buffers(), detail);
   const uint64_t mode = owner.mode();
   try {
     const ListenerScope scope(recorder);
@@ -79,6 +80,7 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs) {
   }
   Signature signature = recorder.take();
   signature.mode = mode;
+  if (owner.wants_recording()) owner.complete(signature, recorder.recording());
   trial.signature = std::move(signature);
   return trial;
 }

@@ -17,6 +17,8 @@
 /// `torch::nn` modules as runnables.
 namespace sightglass::detail {
 
+inline bool has_state(const torch::nn::Module& module) { return !module.parameters().empty() || !module.buffers().empty(); }
+
 /// Training flags of a module and all inside of it, as one number.
 inline uint64_t training_flags(const std::vector<std::weak_ptr<torch::nn::Module>>& modules) {
   uint64_t flags = 1;

@@ -12,6 +12,9 @@
 
 namespace sightglass::detail {
 
+struct Signature;
+class Recording;
+
 /// Something whose operations are learned by running it once: a `torch::nn` layer, or a TorchScript model.
 class Runnable {
  public:
@@ -38,6 +41,11 @@ class Runnable {
 
   /// Kept while the runnable is watched on this thread.
   virtual std::shared_ptr<void> while_watched() { return nullptr; }
+
+  /// Whether `complete` is to be called after a trial run, with all of its operations.
+  virtual bool wants_recording() const { return false; }
+  /// Adds to the signature what can only be told from the recording.
+  virtual void complete(Signature& /*signature*/, const Recording& /*recording*/) {}
 
   /// Runs `forward`; outputs are flattened. Places inside of it announce themselves to the thread's listener.
   virtual std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) = 0;

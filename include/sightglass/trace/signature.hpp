@@ -54,6 +54,37 @@ struct Signature {
   std::vector<Read> inputs;  ///< one for each input
   std::vector<Span> spans;   ///< in the order in which they end: the whole last
   uint64_t mode = 0;
+  std::unordered_map<const void*, std::string> problems;  ///< places inside of it that cannot be told, and why
+};
+
+/// One operation of a trial run with all it was given.
+struct RecordedStep {
+  const c10::FunctionSchema* schema;
+  std::vector<c10::IValue> arguments;
+  std::vector<at::Tensor> results;
+};
+
+/// A trial run, whole. Its tensors are small samples.
+class Recording : public std::vector<RecordedStep> {
+ public:
+  explicit Recording(std::vector<at::Tensor> inputs = {}) : inputs_(std::move(inputs)) {}
+
+  /// What made `tensor`, as it was before operation `step`.
+  Slot maker_of(const at::Tensor& tensor, size_t step) const {
+    for (size_t before = step; before-- > 0;) {
+      const auto& made = (*this)[before].results;
+      for (size_t i = 0; i < made.size(); ++i) {
+        if (made[i].is_same(tensor)) return {static_cast<int64_t>(before), i};
+      }
+    }
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      if (inputs_[i].is_same(tensor)) return {Slot::given, i};
+    }
+    return {};
+  }
+
+ private:
+  std::vector<at::Tensor> inputs_;
 };
 
 /// Listens to a trial run and writes down its signature. The model is not changed by it: whatever the run would write
@@ -61,8 +92,12 @@ struct Signature {
 /// saying so in its schema), and generators by copies.
 class Recorder final : public Listener {
  public:
-  Recorder(const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& state, const std::vector<at::Tensor>& buffers)
-      : inputs_(inputs) {
+  /// `full` keeps what each operation was given and gave.
+  enum class Detail { names, full };
+
+  Recorder(const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& state, const std::vector<at::Tensor>& buffers,
+           Detail detail = Detail::names)
+      : inputs_(inputs), detail_(detail), recording_(inputs) {
     signature_.anchor = none;
     signature_.inputs.resize(inputs.size());
     for (const at::Tensor& tensor : state) state_.insert(tensor.unsafeGetTensorImpl());
@@ -71,8 +106,10 @@ class Recorder final : public Listener {
 
   void operation(const OperatorHandle& op, Stack& stack) override {
     note_reads(op, stack);
+    if (detail_ == Detail::full) recording_.push_back({&op.schema(), arguments(op, stack).vec(), {}});
     protect(op, stack);
     op.callBoxed(stack);
+    if (detail_ == Detail::full) recording_.back().results = flat_tensors(results(op, stack));
     const auto step = static_cast<int64_t>(signature_.steps.size());
     signature_.steps.push_back(&op.schema());
     size_t index = 0;
@@ -101,6 +138,7 @@ class Recorder final : public Listener {
 
   bool has_anchor() const { return signature_.anchor != none; }
   Signature take() { return std::move(signature_); }
+  const Recording& recording() const { return recording_; }
 
   /// Tensors that outlived the run: the layer has stored them.
   std::vector<const void*> survivors() const {
@@ -183,6 +221,8 @@ class Recorder final : public Listener {
 
   Signature signature_;
   std::vector<at::Tensor> inputs_;
+  Detail detail_;
+  Recording recording_;
   std::vector<Span> open_;
   std::unordered_set<const c10::TensorImpl*> state_;
   std::unordered_set<const c10::TensorImpl*> buffers_;

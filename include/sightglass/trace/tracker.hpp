@@ -194,7 +194,7 @@ class C10_EXPORT Tracker final : public Listener {
     const bool keep_alive = std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_recent(); });
     constexpr uint64_t recent = 8;
     if (history_.count() >= recent) history_[history_.count() - recent].let_go();
-    Event& event = history_.begin(op);
+    Event& event = history_.begin(&op.schema());
     std::vector<Follower*> touched;
     const auto& declared = op.schema().arguments();
     const auto given = arguments(op, stack);
@@ -215,12 +215,12 @@ class C10_EXPORT Tracker final : public Listener {
 
   /// Inner layers are told before those around them, as their calls return first.
   void tell_after(const OperatorHandle& op, Stack& stack) {
-    std::vector<std::pair<size_t, Follower*>> under_way;
+    under_way_.clear();
     for (const auto& follower : followers_) {
-      if (follower->length() > 0) under_way.emplace_back(follower->length(), follower.get());
+      if (follower->length() > 0) under_way_.push_back(follower.get());
     }
-    std::stable_sort(under_way.begin(), under_way.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (const auto& entry : under_way) entry.second->after(op, stack);
+    std::stable_sort(under_way_.begin(), under_way_.end(), [](const auto* a, const auto* b) { return a->length() < b->length(); });
+    for (Follower* const follower : under_way_) follower->after(op, stack);
   }
 
   std::thread::id thread_ = std::this_thread::get_id();
@@ -229,6 +229,7 @@ class C10_EXPORT Tracker final : public Listener {
   bool handling_ = false;
   History history_;
   std::vector<std::unique_ptr<Follower>> followers_;
+  std::vector<Follower*> under_way_;
   std::unordered_map<const void*, std::vector<const void*>> readers_;  // a parameter's address -> ids of its owners
   std::unordered_map<const void*, std::vector<std::shared_ptr<Subscriber>>> marked_;
   std::vector<std::pair<const void*, std::vector<at::Tensor>>> open_;  // marked places that have begun

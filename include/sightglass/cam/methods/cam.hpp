@@ -31,10 +31,12 @@ struct Cam {
   at::Tensor weights;  ///< `[K, C]`, or undefined
 
   at::Tensor operator()(const Cut& cut) const {
+    TORCH_CHECK(cut.has_class(), "Cam: the target is no class, so it has no weights; give a class, or use GradCam");
     const at::Tensor a = cut.activations();
     const at::Tensor all = (weights.defined() ? weights : head_of(cut)).detach().to(a.options());
-    TORCH_CHECK(all.dim() == 2 && all.size(1) == a.size(1), "weights: came ", all.sizes(), ", expected [classes, ", a.size(1),
-                "] for layer \"", cut.layer_name(), "\" with activations ", a.sizes());
+    TORCH_CHECK(all.dim() == 2 && all.size(0) == cut.output().size(1) && all.size(1) == a.size(1), "weights: came ", all.sizes(),
+                ", expected [", cut.output().size(1), ", ", a.size(1), "], [classes, channels], for layer \"", cut.layer_name(),
+                "\" with activations ", a.sizes());
     const at::Tensor chosen = all.index_select(0, cut.classes());  // [N, C]
     const at::Tensor flat = at::bmm(chosen.unsqueeze(1), a.flatten(2)).squeeze(1);
     std::vector<int64_t> shape = a.sizes().vec();
