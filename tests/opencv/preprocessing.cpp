@@ -92,8 +92,11 @@ TEST_CASE("without a size the picture keeps its own") {
 }
 
 TEST_CASE("a part of a picture is read by its own rows") {
-  const cv::Mat picture = noise(8, 8), part = picture(cv::Rect(2, 3, 4, 2));
-  CHECK(sightglass::to_tensor(part, Preprocessing()).equal(sightglass::to_tensor(part.clone(), Preprocessing())));
+  const cv::Mat part = noise(8, 8)(cv::Rect(2, 3, 4, 2));
+  for (const ColourOrder order : {ColourOrder::bgr, ColourOrder::rgb}) {  // rgb is used without a copy
+    const torch::Tensor expected = sightglass::to_tensor(part.clone(), Preprocessing(), order);
+    CHECK(sightglass::to_tensor(part, Preprocessing(), order).equal(expected));
+  }
 }
 
 TEST_CASE("one mean makes a grey network") {
