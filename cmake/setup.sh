@@ -26,7 +26,8 @@ need() {
   fi
   say "installing with apt-get: ${missing[*]}"
   refresh_package_lists
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}"
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}"
 }
 
 # Once a run; a foreign source that does not answer is no reason to stop.
@@ -76,7 +77,7 @@ find_torch() {
     if [ -n "$prefix" ] && torch_dir=$(torch_under "$prefix"); then return 0; fi
   done
   if ! installed libtorch-dev && command -v apt-cache >/dev/null; then refresh_package_lists; fi
-  if apt-cache policy libtorch-dev 2>/dev/null | grep -q 'Candidate: [0-9]'; then
+  if [[ "$(apt-cache policy libtorch-dev 2>/dev/null)" == *"Candidate: "[0-9]* ]]; then
     # The reference BLAS that libtorch-dev would bring is many times slower than OpenBLAS.
     need libtorch-dev libopenblas-dev
     torch_dir=$(torch_under /usr)
