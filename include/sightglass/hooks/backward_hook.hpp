@@ -43,8 +43,8 @@ class [[nodiscard]] BackwardHook {
     Hook(Layer layer, Fn fn) : layer_(std::move(layer)), fn_(std::move(fn)) {}
 
     /// A view of the input takes its place inside the layer: what flows back through it is the layer's share.
-    at::Tensor enter(size_t index, const at::Tensor& input) override {
-      if (index != 0 || !at::GradMode::is_enabled() || !input.requires_grad()) return input;
+    at::Tensor enter(size_t index, const at::Tensor& input, detail::Arrival arrival) override {
+      if (index != 0 || arrival == detail::Arrival::late || !at::GradMode::is_enabled() || !input.requires_grad()) return input;
       at::Tensor own = input.view_as(input);
       entered_ = std::make_shared<at::Tensor>();
       detail::on_gradient(own, [weak = this->weak_from_this(), output = entered_](const at::Tensor& gradient) {

@@ -55,7 +55,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   CaptureStore(std::string name, const CaptureOptions& options, std::weak_ptr<Tracker> tracker)
       : name_(std::move(name)), options_(options), tracker_(std::move(tracker)) {}
 
-  at::Tensor enter(size_t index, const at::Tensor& input) override {
+  at::Tensor enter(size_t index, const at::Tensor& input, Arrival /*arrival*/) override {
     if (entering_.size() <= index) entering_.resize(index + 1);
     entering_[index] = hold(input);
     return input;
@@ -87,6 +87,11 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   void miss(const std::string& why) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     missed_ = why;
+  }
+
+  void wonder(const std::string& why) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (calls_.empty()) missed_ = why;
   }
 
   void about_to_change(const void* storage) override {

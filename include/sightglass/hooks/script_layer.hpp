@@ -18,19 +18,23 @@ inline bool has_submodules(const torch::jit::Module& module) { return module.chi
 
 inline Place place_in_script(const torch::jit::Module& model, const std::string& name) {
   std::vector<std::string> names;
+  torch::jit::Module found;
+  bool exists = false;
   for (const auto& item : model.named_modules()) {
-    if (item.name == name && !name.empty()) {
-      auto owner = ScriptModel::of(model);
-      owner->want(name);
-      const auto type = item.value.type()->name();
-      return {name, type ? type->name() : "Module", {}, item.value._ivalue().get(), owner, !has_submodules(item.value), ""};
-    }
-    if (!item.name.empty()) names.push_back(item.name);
+    if (item.name.empty()) continue;
+    names.push_back(item.name);
+    if (item.name != name) continue;
+    found = item.value;
+    exists = true;
   }
   TORCH_CHECK(!names.empty(), "layer \"", name, "\": the TorchScript model has no submodules at all (torch::jit::freeze removes "
               "them); save it before freezing");
-  TORCH_CHECK(false, "layer \"", name, "\": no such submodule of the TorchScript model; nearest: ", nearest(name, std::move(names)),
+  TORCH_CHECK(exists, "layer \"", name, "\": no such submodule of the TorchScript model; nearest: ", nearest(name, names),
               "; sightglass::layers(model, input) lists them all");
+  auto owner = ScriptModel::of(model);
+  owner->want(name);
+  const auto type = found.type()->name();
+  return {name, type ? type->name() : "Module", {}, found._ivalue().get(), std::move(owner), !has_submodules(found), ""};
 }
 
 }  // namespace detail

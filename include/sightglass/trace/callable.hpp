@@ -1,8 +1,6 @@
 #pragma once
 
-#include <torch/nn/module.h>
-#include <torch/nn/modules.h>
-#include <torch/nn/modules/container/any.h>
+#include <torch/nn.h>
 
 #include <array>
 #include <functional>
@@ -169,26 +167,27 @@ class C10_EXPORT KnownTypes {
 };
 
 inline void KnownTypes::add_libtorch() {
-  using namespace torch::nn;
-  add_all<LinearImpl, BilinearImpl, IdentityImpl, FlattenImpl, UnflattenImpl, EmbeddingImpl, EmbeddingBagImpl>();
-  add_all<Conv1dImpl, Conv2dImpl, Conv3dImpl, ConvTranspose1dImpl, ConvTranspose2dImpl, ConvTranspose3dImpl>();
-  add_all<BatchNorm1dImpl, BatchNorm2dImpl, BatchNorm3dImpl, InstanceNorm1dImpl, InstanceNorm2dImpl, InstanceNorm3dImpl,
-          LayerNormImpl, GroupNormImpl, LocalResponseNormImpl, CrossMapLRN2dImpl>();
-  add_all<DropoutImpl, Dropout2dImpl, Dropout3dImpl, AlphaDropoutImpl, FeatureAlphaDropoutImpl>();
-  add_all<ELUImpl, SELUImpl, HardshrinkImpl, HardtanhImpl, LeakyReLUImpl, LogSigmoidImpl, SoftmaxImpl, SoftminImpl,
-          LogSoftmaxImpl, Softmax2dImpl, PReLUImpl, ReLUImpl, ReLU6Impl, RReLUImpl, CELUImpl, GLUImpl, GELUImpl, SiLUImpl,
-          MishImpl, SigmoidImpl, SoftplusImpl, SoftshrinkImpl, SoftsignImpl, TanhImpl, TanhshrinkImpl, ThresholdImpl>();
-  add_all<MaxPool1dImpl, MaxPool2dImpl, MaxPool3dImpl, AvgPool1dImpl, AvgPool2dImpl, AvgPool3dImpl, AdaptiveMaxPool1dImpl,
-          AdaptiveMaxPool2dImpl, AdaptiveMaxPool3dImpl, AdaptiveAvgPool1dImpl, AdaptiveAvgPool2dImpl, AdaptiveAvgPool3dImpl,
-          MaxUnpool1dImpl, MaxUnpool2dImpl, MaxUnpool3dImpl, FractionalMaxPool2dImpl, FractionalMaxPool3dImpl, LPPool1dImpl,
-          LPPool2dImpl>();
-  add_all<ReflectionPad1dImpl, ReflectionPad2dImpl, ReplicationPad1dImpl, ReplicationPad2dImpl, ReplicationPad3dImpl,
-          ZeroPad2dImpl, ConstantPad1dImpl, ConstantPad2dImpl, ConstantPad3dImpl>();
-  add_all<UpsampleImpl, PixelShuffleImpl, PixelUnshuffleImpl, FoldImpl, UnfoldImpl, CosineSimilarityImpl,
-          PairwiseDistanceImpl>();
-  add_all<RNNImpl, LSTMImpl, GRUImpl, RNNCellImpl, LSTMCellImpl, GRUCellImpl, MultiheadAttentionImpl,
-          TransformerEncoderLayerImpl, TransformerDecoderLayerImpl, TransformerEncoderImpl, TransformerDecoderImpl,
-          TransformerImpl>();
+  // Spelt out: users have a nn::TransformerImpl of their own.
+  namespace nn = torch::nn;
+  add_all<nn::LinearImpl, nn::BilinearImpl, nn::IdentityImpl, nn::FlattenImpl, nn::UnflattenImpl, nn::EmbeddingImpl, nn::EmbeddingBagImpl>();
+  add_all<nn::Conv1dImpl, nn::Conv2dImpl, nn::Conv3dImpl, nn::ConvTranspose1dImpl, nn::ConvTranspose2dImpl, nn::ConvTranspose3dImpl>();
+  add_all<nn::BatchNorm1dImpl, nn::BatchNorm2dImpl, nn::BatchNorm3dImpl, nn::InstanceNorm1dImpl, nn::InstanceNorm2dImpl, nn::InstanceNorm3dImpl,
+          nn::LayerNormImpl, nn::GroupNormImpl, nn::LocalResponseNormImpl, nn::CrossMapLRN2dImpl>();
+  add_all<nn::DropoutImpl, nn::Dropout2dImpl, nn::Dropout3dImpl, nn::AlphaDropoutImpl, nn::FeatureAlphaDropoutImpl>();
+  add_all<nn::ELUImpl, nn::SELUImpl, nn::HardshrinkImpl, nn::HardtanhImpl, nn::LeakyReLUImpl, nn::LogSigmoidImpl, nn::SoftmaxImpl, nn::SoftminImpl,
+          nn::LogSoftmaxImpl, nn::Softmax2dImpl, nn::PReLUImpl, nn::ReLUImpl, nn::ReLU6Impl, nn::RReLUImpl, nn::CELUImpl, nn::GLUImpl, nn::GELUImpl, nn::SiLUImpl,
+          nn::MishImpl, nn::SigmoidImpl, nn::SoftplusImpl, nn::SoftshrinkImpl, nn::SoftsignImpl, nn::TanhImpl, nn::TanhshrinkImpl, nn::ThresholdImpl>();
+  add_all<nn::MaxPool1dImpl, nn::MaxPool2dImpl, nn::MaxPool3dImpl, nn::AvgPool1dImpl, nn::AvgPool2dImpl, nn::AvgPool3dImpl, nn::AdaptiveMaxPool1dImpl,
+          nn::AdaptiveMaxPool2dImpl, nn::AdaptiveMaxPool3dImpl, nn::AdaptiveAvgPool1dImpl, nn::AdaptiveAvgPool2dImpl, nn::AdaptiveAvgPool3dImpl,
+          nn::MaxUnpool1dImpl, nn::MaxUnpool2dImpl, nn::MaxUnpool3dImpl, nn::FractionalMaxPool2dImpl, nn::FractionalMaxPool3dImpl, nn::LPPool1dImpl,
+          nn::LPPool2dImpl>();
+  add_all<nn::ReflectionPad1dImpl, nn::ReflectionPad2dImpl, nn::ReplicationPad1dImpl, nn::ReplicationPad2dImpl, nn::ReplicationPad3dImpl,
+          nn::ZeroPad2dImpl, nn::ConstantPad1dImpl, nn::ConstantPad2dImpl, nn::ConstantPad3dImpl>();
+  add_all<nn::UpsampleImpl, nn::PixelShuffleImpl, nn::PixelUnshuffleImpl, nn::FoldImpl, nn::UnfoldImpl, nn::CosineSimilarityImpl,
+          nn::PairwiseDistanceImpl>();
+  add_all<nn::RNNImpl, nn::LSTMImpl, nn::GRUImpl, nn::RNNCellImpl, nn::LSTMCellImpl, nn::GRUCellImpl, nn::MultiheadAttentionImpl,
+          nn::TransformerEncoderLayerImpl, nn::TransformerDecoderLayerImpl, nn::TransformerEncoderImpl, nn::TransformerDecoderImpl,
+          nn::TransformerImpl>();
 }
 
 /// Flattens what an `AnyModule` returned; types are compared exactly there.

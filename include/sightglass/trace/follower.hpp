@@ -8,7 +8,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -19,6 +18,9 @@
 /// Follows a model's run operation by operation along a signature, and tells when places begin and end.
 namespace sightglass::detail {
 
+/// Whether an input is known before the place has read it.
+enum class Arrival { in_time, late };
+
 /// Who is told of the calls of one place. Removed by the flag, from any thread; the tracker forgets it afterwards.
 class Subscriber {
  public:
@@ -27,12 +29,14 @@ class Subscriber {
   Subscriber& operator=(const Subscriber&) = delete;
   virtual ~Subscriber() = default;
 
-  /// An input is about to be read for the first time; the place goes on with what is returned.
-  virtual at::Tensor enter(size_t /*index*/, const at::Tensor& input) { return input; }
+  /// An input is known. `in_time`: it is about to be read for the first time, and the place goes on with what is returned.
+  virtual at::Tensor enter(size_t /*index*/, const at::Tensor& input, Arrival /*arrival*/) { return input; }
   /// The place has ended. An input that could not be kept is undefined; outputs may be replaced.
   virtual void leave(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) = 0;
-  /// A call began, or would have, but could not be followed.
+  /// A call began but could not be followed.
   virtual void miss(const std::string& why) = 0;
+  /// A parameter was read, by a call of another kind or by somebody else.
+  virtual void wonder(const std::string& /*why*/) {}
   /// False saves keeping the inputs until the place ends.
   virtual bool wants_inputs() const { return true; }
 
@@ -81,7 +85,8 @@ class C10_EXPORT SignatureStore {
 /// One runnable, watched on one thread for any number of places inside of it.
 class Follower {
  public:
-  explicit Follower(std::shared_ptr<Runnable> owner) : owner_(std::move(owner)), while_watched_(owner_->while_watched()) {}
+  explicit Follower(std::shared_ptr<Runnable> owner)
+      : owner_(std::move(owner)), while_watched_(owner_->while_watched()), signature_(SignatureStore::global().find(*owner_)) {}
 
   Runnable& owner() const { return *owner_; }
   void subscribe(const void* place, std::shared_ptr<Subscriber> subscriber) {
@@ -91,6 +96,13 @@ class Follower {
   size_t length() const { return call_ ? call_->signature->steps.size() : 0; }
   /// True while its last run leaves something to learn: then the recent tensors are kept alive.
   bool wants_recent() const { return signature_ == nullptr && failures_ < 3; }
+
+  /// True where an operation may be one before the anchor, so that what it writes may be an input.
+  bool may_begin_with(const c10::FunctionSchema* schema) const {
+    if (signature_ == nullptr) return wants_recent();
+    const auto anchor = signature_->steps.begin() + static_cast<std::ptrdiff_t>(signature_->anchor);
+    return std::find(signature_->steps.begin(), anchor, schema) != anchor;
+  }
 
   /// Forgets who was removed; returns whether anybody is left.
   bool purge() {
@@ -103,8 +115,8 @@ class Follower {
   void before(const OperatorHandle& op, Stack& stack, const History& history, bool touched) {
     const c10::FunctionSchema* const schema = &op.schema();
     if (call_ && call_->signature->steps[call_->position] != schema) resume(history, touched);
-    if (!call_ && pending_) try_to_learn(history);
-    if (!call_ && !pending_ && touched) begin(schema, history);
+    if (!call_ && touched) begin(schema, history);
+    if (!call_ && !pending_.empty()) try_to_learn(history);
     if (call_) read_inputs(op, stack, history);
   }
 
@@ -124,7 +136,7 @@ class Follower {
   /// The operation threw: whatever ran has ended.
   void abort() {
     call_.reset();
-    pending_.reset();
+    pending_.clear();
   }
 
  private:
@@ -170,25 +182,36 @@ class Follower {
     if (signature_ == nullptr || signature_->mode != owner_->mode()) signature_ = SignatureStore::global().find(*owner_);
     if (signature_ != nullptr && agrees(*signature_, history, history.latest(), {})) return start(history, history.latest());
     if (const auto refused = refused_.find(schema); refused != refused_.end() && refused->second >= 2) return;
-    pending_ = history.latest();
-    try_to_learn(history);
+    pending_.push_back(history.latest());
   }
 
+  /// Each operation that read a parameter may be the anchor of a call under way; what it was given may come later.
   void try_to_learn(const History& history) {
     constexpr uint64_t patience = 16;
-    const uint64_t anchor = *pending_;
-    Trial trial = history.holds(anchor) ? learn(*owner_, history, anchor) : Trial{std::nullopt, "too long ago"};
-    if (trial.signature) {
-      pending_.reset();
-      signature_ = std::make_shared<const Signature>(std::move(*trial.signature));
-      SignatureStore::global().put(*owner_, signature_);
-      start(history, anchor);
-    } else if (history.latest() - anchor >= patience) {
-      pending_.reset();
+    for (size_t i = 0; i < pending_.size();) {
+      const uint64_t anchor = pending_[i];
+      Trial trial = learn(*owner_, history, anchor);
+      if (trial.signature) {
+        pending_.clear();
+        adopt(std::move(*trial.signature));
+        return start(history, anchor);
+      }
+      if (history.latest() - anchor < patience) {
+        ++i;
+        continue;
+      }
+      pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
       ++failures_;
-      ++refused_[history.holds(anchor) ? history[anchor].schema : nullptr];
-      miss_all(trial.failure);
+      ++refused_[history[anchor].schema];
+      for (const auto& [place, subscriber] : subscribers_) {
+        signature_ == nullptr ? subscriber->miss(trial.failure) : subscriber->wonder(trial.failure);
+      }
     }
+  }
+
+  void adopt(Signature signature) {
+    signature_ = std::make_shared<const Signature>(std::move(signature));
+    SignatureStore::global().put(*owner_, signature_);
   }
 
   /// The run left the signature (control flow that depends on the data, or a forward that was broken off).
@@ -200,17 +223,12 @@ class Follower {
     Trial trial = history.holds(anchor) ? learn(*owner_, history, anchor) : Trial{};
     signature_ = nullptr;
     if (trial.signature) {
-      signature_ = std::make_shared<const Signature>(std::move(*trial.signature));
-      SignatureStore::global().put(*owner_, signature_);
+      adopt(std::move(*trial.signature));
       return start(history, anchor);
     }
     for (const Watch& watch : watches) {
       if (!watch.done) watch.subscriber->miss("its operations were not those of its earlier calls: " + trial.failure);
     }
-  }
-
-  void miss_all(const std::string& why) {
-    for (const auto& subscription : subscribers_) subscription.second->miss(why);
   }
 
   /// A call whose anchor was `anchor_event` is under way; the latest event is about to be run.
@@ -295,7 +313,10 @@ class Follower {
     watch.entered[index] = 1;
     watch.inputs[index] = input;
     if (watch.subscriber->removed()) return;
-    at::Tensor changed = watch.subscriber->enter(index, input);
+    const Slot& slot = watch.span->inputs[index];
+    const size_t read = slot.made() ? watch.span->begin : call_->signature->inputs[slot.index].step;
+    const Arrival arrival = read < call_->position || watch.span->end <= call_->position ? Arrival::late : Arrival::in_time;
+    at::Tensor changed = watch.subscriber->enter(index, input, arrival);
     if (!changed.is_same(input)) call_->replaced.push_back({std::move(input), std::move(changed), watch.span->end});
   }
 
@@ -358,7 +379,7 @@ class Follower {
   std::vector<std::pair<const void*, std::shared_ptr<Subscriber>>> subscribers_;
   std::shared_ptr<const Signature> signature_;
   std::unique_ptr<Call> call_;
-  std::optional<uint64_t> pending_;
+  std::vector<uint64_t> pending_;  // events that may be the anchor of a call under way
   std::unordered_map<const c10::FunctionSchema*, int> refused_;
   int failures_ = 0;
 };

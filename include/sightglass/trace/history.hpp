@@ -26,7 +26,12 @@ class TensorRef {
   void keep_alive() {
     if (!strong_.defined()) strong_ = lock();
   }
-  void let_go() { strong_.reset(); }
+  /// Copies the values that are about to be written.
+  void save() { saved_ = lock().clone(); }
+  void let_go() {
+    strong_.reset();
+    saved_.reset();
+  }
 
   /// The tensor; undefined when it is gone.
   at::Tensor lock() const {
@@ -37,6 +42,7 @@ class TensorRef {
 
   /// The tensor with the values that it had then; undefined when it is gone or was written in place since.
   at::Tensor unchanged() const {
+    if (saved_.defined()) return saved_;
     at::Tensor tensor = lock();
     return tensor.defined() && version_of(tensor) == version_ ? tensor : at::Tensor();
   }
@@ -46,6 +52,7 @@ class TensorRef {
   const void* impl_;
   uint32_t version_;
   at::Tensor strong_;
+  at::Tensor saved_;
 };
 
 /// One operation that passed. An operation is known by its schema's address, which lives as long as the operation.

@@ -50,7 +50,7 @@ struct Read {
 /// The operations that a runnable's `forward` performs, in order.
 struct Signature {
   std::vector<const c10::FunctionSchema*> steps;
-  size_t anchor = 0;         ///< the first operation that reads a parameter or buffer
+  size_t anchor = 0;         ///< the first operation that reads a parameter or buffer, and does not write it
   std::vector<Read> inputs;  ///< one for each input
   std::vector<Span> spans;   ///< in the order in which they end: the whole last
   uint64_t mode = 0;
@@ -154,13 +154,17 @@ class Recorder final : public Listener {
 
   void note_reads(const OperatorHandle& op, const Stack& stack) {
     const size_t step = signature_.steps.size();
+    const auto& declared = op.schema().arguments();
+    const auto given = arguments(op, stack);
     size_t argument = 0;
-    for (const c10::IValue& value : arguments(op, stack)) {
-      for_each_tensor(value, [&](const at::Tensor& tensor) {
+    for (size_t a = 0; a < given.size(); ++a) {
+      for_each_tensor(given[a], [&](const at::Tensor& tensor) {
         for (size_t i = 0; i < inputs_.size(); ++i) {
           if (signature_.inputs[i].step == Read::never && tensor.is_same(inputs_[i])) signature_.inputs[i] = {step, argument};
         }
-        if (signature_.anchor == none && state_.count(tensor.unsafeGetTensorImpl()) != 0) signature_.anchor = step;
+        // Not where it is written: that may be an optimiser or an initialisation as well.
+        const bool is_state = state_.count(tensor.unsafeGetTensorImpl()) != 0;
+        if (signature_.anchor == none && is_state && !writes(declared[a])) signature_.anchor = step;
         ++argument;
       });
     }

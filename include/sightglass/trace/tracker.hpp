@@ -80,7 +80,6 @@ class C10_EXPORT Tracker final : public Listener {
     if (in_backward()) return op.callBoxed(stack);
     if (removals_.exchange(0) > 0) purge();
     const Handling handling(handling_);
-    if (!kept_.empty()) save_what_is_written(op, stack);
     const std::vector<Follower*> touched = record(op, stack);
     try {
       for (size_t i = 0; i < followers_.size(); ++i) {
@@ -88,6 +87,7 @@ class C10_EXPORT Tracker final : public Listener {
         const bool reads = std::find(touched.begin(), touched.end(), follower) != touched.end();
         follower->before(op, stack, history_, reads);
       }
+      if (!kept_.empty()) save_what_is_written(op, stack);
       op.callBoxed(stack);
       Event& event = history_[history_.latest()];
       for (const c10::IValue& value : results(op, stack)) {
@@ -110,7 +110,7 @@ class C10_EXPORT Tracker final : public Listener {
     if (side == Side::begin) {
       for (const auto& subscriber : subscribers) {
         for (size_t i = 0; i < values.size() && !subscriber->removed(); ++i) {
-          if (values[i].defined()) values[i] = subscriber->enter(i, values[i]);
+          if (values[i].defined()) values[i] = subscriber->enter(i, values[i], Arrival::in_time);
         }
       }
       open_.emplace_back(place, values);
@@ -189,6 +189,10 @@ class C10_EXPORT Tracker final : public Listener {
     });
   }
 
+  bool may_begin_with(const c10::FunctionSchema* schema) const {
+    return std::any_of(followers_.begin(), followers_.end(), [&](const auto& f) { return f->may_begin_with(schema); });
+  }
+
   /// Writes the operation into the history; returns the followers whose parameters it reads, and does not write.
   std::vector<Follower*> record(const OperatorHandle& op, const Stack& stack) {
     const bool keep_alive = std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_recent(); });
@@ -202,6 +206,7 @@ class C10_EXPORT Tracker final : public Listener {
       for_each_tensor(given[i], [&](const at::Tensor& tensor) {
         event.arguments.emplace_back(tensor);
         if (keep_alive) event.arguments.back().keep_alive();
+        if (writes(declared[i]) && may_begin_with(&op.schema())) event.arguments.back().save();
         const auto reader = readers_.find(tensor.unsafeGetTensorImpl());
         if (reader == readers_.end() || writes(declared[i])) return;
         for (const auto& follower : followers_) {
