@@ -29,8 +29,7 @@ class Pass {
     TORCH_CHECK(input.defined() && input.dim() >= 2 && input.size(0) > 0, "input: came ",
                 input.defined() ? c10::str(input.sizes()) : std::string("an undefined tensor"), "; expected a batch [N, C, *S]");
     TORCH_CHECK(!layers.empty(), "layers: came none; give at least one");
-    TORCH_CHECK(!model.is_training(),
-                "model: it is in training mode, where a forward pass changes batch norm and drops out; call eval() first");
+    model.check_evaluation();
     const c10::InferenceMode gradients_are_possible(false);
     const at::AutoGradMode no_graph_yet(false);
     const auto tracker = detail::Tracker::of_thread();

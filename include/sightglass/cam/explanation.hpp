@@ -72,10 +72,11 @@ class Explanation {
 
   /// Each map brought to [0, 1] by its own minimum and maximum. A constant map becomes 0; never NaN.
   at::Tensor normalised() const {
-    const at::Tensor finite = at::nan_to_num(map_, 0.0, 0.0, 0.0).flatten(1);
+    const auto or_one = [](const at::Tensor& divisor) { return at::where(divisor > 0, divisor, at::ones_like(divisor)); };
+    at::Tensor finite = at::nan_to_num(map_, 0.0, 0.0, 0.0).flatten(1);
+    finite = finite / or_one(finite.abs().amax(1, true));  // first, or the range of very large values is infinite
     const at::Tensor low = finite.amin(1, true);
-    const at::Tensor range = finite.amax(1, true) - low;
-    const at::Tensor scaled = (finite - low) / at::where(range > 0, range, at::ones_like(range));
+    const at::Tensor scaled = (finite - low) / or_one(finite.amax(1, true) - low);
     return scaled.view(map_.sizes());
   }
 

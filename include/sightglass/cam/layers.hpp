@@ -52,6 +52,7 @@ struct LayerList {
 };
 
 inline LayerList run_and_list(const Model& model, const at::Tensor& input) {
+  model.check_evaluation();
   LayerList list;
   const at::NoGradGuard no_gradients;
   std::vector<Watch> watches;

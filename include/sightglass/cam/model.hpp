@@ -62,6 +62,12 @@ class Model {
 
   bool is_training() const { return script_ != nullptr ? script_module_.is_training() : module_->is_training(); }
 
+  /// Throws in training mode, in which a forward pass changes the model.
+  void check_evaluation() const {
+    TORCH_CHECK(!is_training(),
+                "model: it is in training mode, where a forward pass changes batch norm and drops out; call eval() first");
+  }
+
   /// Parameters by name, in the order of registration.
   std::vector<std::pair<std::string, at::Tensor>> parameters() const {
     std::vector<std::pair<std::string, at::Tensor>> all;

@@ -111,6 +111,15 @@ class Follower {
     return !subscribers_.empty();
   }
 
+  /// Throws when the model goes on with a tensor of a trial run.
+  void refuse_stray(const at::Tensor& tensor) const {
+    for (const TensorRef& stray : strays_) {
+      TORCH_CHECK(stray.impl() != tensor.unsafeGetTensorImpl(), owner_->describe(),
+                  " keeps tensors from one call to the next, so that it cannot be run on trial without changing what the model "
+                  "computes; make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it");
+    }
+  }
+
   /// Before an operation, which is the history's latest event. `touched`: it reads a parameter or buffer of the owner.
   void before(const OperatorHandle& op, Stack& stack, const History& history, bool touched) {
     const c10::FunctionSchema* const schema = &op.schema();
@@ -190,7 +199,7 @@ class Follower {
     constexpr uint64_t patience = 16;
     for (size_t i = 0; i < pending_.size();) {
       const uint64_t anchor = pending_[i];
-      Trial trial = learn(*owner_, history, anchor);
+      Trial trial = try_anchor(history, anchor);
       if (trial.signature) {
         pending_.clear();
         adopt(std::move(*trial.signature));
@@ -209,6 +218,12 @@ class Follower {
     }
   }
 
+  Trial try_anchor(const History& history, uint64_t anchor) {
+    Trial trial = learn(*owner_, history, anchor);
+    strays_.insert(strays_.end(), trial.strays.begin(), trial.strays.end());
+    return trial;
+  }
+
   void adopt(Signature signature) {
     signature_ = std::make_shared<const Signature>(std::move(signature));
     SignatureStore::global().put(*owner_, signature_);
@@ -220,7 +235,7 @@ class Follower {
     const std::vector<Watch> watches = std::move(call_->watches);
     call_.reset();
     if (touched && agrees(*signature_, history, history.latest(), {})) return start(history, history.latest());
-    Trial trial = history.holds(anchor) ? learn(*owner_, history, anchor) : Trial{};
+    Trial trial = history.holds(anchor) ? try_anchor(history, anchor) : Trial{};
     signature_ = nullptr;
     if (trial.signature) {
       adopt(std::move(*trial.signature));
@@ -380,6 +395,7 @@ class Follower {
   std::shared_ptr<const Signature> signature_;
   std::unique_ptr<Call> call_;
   std::vector<uint64_t> pending_;  // events that may be the anchor of a call under way
+  std::vector<TensorRef> strays_;
   std::unordered_map<const c10::FunctionSchema*, int> refused_;
   int failures_ = 0;
 };

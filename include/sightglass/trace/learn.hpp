@@ -50,7 +50,8 @@ class GeneratorStates {
 
 struct Trial {
   std::optional<Signature> signature;
-  std::string failure;  ///< why there is none
+  std::string failure;            ///< why there is none
+  std::vector<TensorRef> strays;  ///< tensors of trial runs that the layer has stored
 };
 
 /// Runs `owner` once on `inputs`, without gradients, and leaves everything as it was.
@@ -69,19 +70,16 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs) {
     recorder.mark(owner.id(), Side::end, values);
   } catch (const c10::Error& error) {
     trial.failure = one_line(error.what_without_backtrace());
-    return trial;
   } catch (const std::exception& error) {
     trial.failure = one_line(error.what());
-    return trial;
   }
-  if (!recorder.has_anchor()) {
-    trial.failure = "its forward reads none of its parameters";
-    return trial;
+  if (trial.failure.empty() && !recorder.has_anchor()) trial.failure = "its forward reads none of its parameters";
+  if (trial.failure.empty()) {
+    trial.signature = recorder.take();
+    trial.signature->mode = mode;
+    if (owner.wants_recording()) owner.complete(*trial.signature, recorder.recording());
   }
-  Signature signature = recorder.take();
-  signature.mode = mode;
-  if (owner.wants_recording()) owner.complete(signature, recorder.recording());
-  trial.signature = std::move(signature);
+  trial.strays = recorder.survivors();
   return trial;
 }
 
@@ -171,11 +169,13 @@ inline Trial learn(Runnable& owner, const History& history, uint64_t anchor_even
       if (same) continue;
       tried = samples;
       Trial trial = run_trial(owner, samples);
-      if (trial.signature && !agrees(*trial.signature, history, anchor_event, inputs)) {
-        trial = {std::nullopt, "called alone, it performs other operations than in the model's forward"};
+      found.strays.insert(found.strays.end(), trial.strays.begin(), trial.strays.end());
+      found.failure = trial.failure;
+      if (trial.signature && agrees(*trial.signature, history, anchor_event, inputs)) {
+        found.signature = std::move(trial.signature);
+        return true;
       }
-      found = std::move(trial);
-      if (found.signature) return true;
+      if (trial.signature) found.failure = "called alone, it performs other operations than in the model's forward";
     }
     return false;
   };

@@ -140,11 +140,12 @@ class Recorder final : public Listener {
   Signature take() { return std::move(signature_); }
   const Recording& recording() const { return recording_; }
 
-  /// Tensors that outlived the run: the layer has stored them.
-  std::vector<const void*> survivors() const {
-    std::vector<const void*> alive;
+  /// Tensors that live on after the run: the layer has stored them. To be asked when nobody else holds any.
+  std::vector<TensorRef> survivors() {
+    recording_.clear();
+    std::vector<TensorRef> alive;
     for (const TensorRef& made : made_tensors_) {
-      if (made.lock().defined()) alive.push_back(made.impl());
+      if (made.lock().defined()) alive.push_back(made);
     }
     return alive;
   }

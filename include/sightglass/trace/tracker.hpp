@@ -205,6 +205,7 @@ class C10_EXPORT Tracker final : public Listener {
     for (size_t i = 0; i < given.size(); ++i) {
       for_each_tensor(given[i], [&](const at::Tensor& tensor) {
         event.arguments.emplace_back(tensor);
+        for (const auto& follower : followers_) follower->refuse_stray(tensor);
         if (keep_alive) event.arguments.back().keep_alive();
         if (writes(declared[i]) && may_begin_with(&op.schema())) event.arguments.back().save();
         const auto reader = readers_.find(tensor.unsafeGetTensorImpl());
