@@ -128,8 +128,9 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
     TORCH_CHECK(missed_.empty(), "capture of layer \"", name_, "\": its latest call could not be followed: ", missed_,
                 "; make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it");
     TORCH_CHECK(!calls_.empty(), "capture of layer \"", name_,
-                "\": the layer has not run since the capture was made on this thread (a capture made inside a "
-                "c10::InferenceMode or autocast scope sleeps when the scope ends: make it before)");
+                "\": the layer has not run since the capture was made on this thread, or has run without reading any of its "
+                "parameters (a capture made inside a c10::InferenceMode or autocast scope sleeps when the scope ends: make it "
+                "before)");
     return calls_;
   }
 

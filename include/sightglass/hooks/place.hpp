@@ -124,7 +124,12 @@ inline Callable callable_at(const std::vector<Step>& path, size_t at) {
   return parent == nullptr ? Callable() : callable_of_child(parent, path[at].index);
 }
 
-inline std::string how_to_name_the_type(const std::string& type) {
+inline std::string how_to_name_the_type(const torch::nn::Module& module) {
+  const std::string type = type_name(module);
+  if (KnownTypes::global().contains(module)) {
+    return "the forward of " + type + " cannot be called with one to four tensors alone: make the member a "
+           "sightglass::Hooked<...>, or put a sightglass::HookPoint beside it";
+  }
   return "its type " + type + " is not one of LibTorch's own: hook it by its handle, or by sightglass::layer<" + type +
          ">(model, name), or call sightglass::hookable<" + type + ">() once";
 }
@@ -160,7 +165,7 @@ inline void place_without_state(const std::vector<Step>& path, Place& place) {
       place.owner = std::make_shared<BlockRunnable>(parent, path[at].path, callable, children);
     } else {
       place.problem = "it has no parameters, so that it must be sought in the block around it, \"" + path[at].path + "\", but " +
-                      how_to_name_the_type(type_name(*parent));
+                      how_to_name_the_type(*parent);
     }
     return;
   }
@@ -201,7 +206,7 @@ inline Place place_of_path(const std::vector<Step>& path) {
   } else if (const Callable callable = callable_at(path, path.size() - 1)) {
     place.owner = std::make_shared<ModuleRunnable>(last.module, last.path, callable);
   } else {
-    place.problem = how_to_name_the_type(type);
+    place.problem = how_to_name_the_type(*last.module);
   }
   return place;
 }

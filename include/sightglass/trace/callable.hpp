@@ -71,23 +71,23 @@ struct can_flatten : std::false_type {};
 template <class T>
 struct can_flatten<T, std::void_t<decltype(flatten(std::declval<const T&>(), std::declval<Tensors&>()))>> : std::true_type {};
 
-/// The result of calling `forward` with arguments of these types; `void` where it cannot be called so.
+/// The result of calling `forward` with variables of these types (some take `Tensor&`); `void` where it cannot be called so.
 template <class Impl, class Arguments, class = void>
 struct forward_result {
   using type = void;
 };
 template <class Impl, class... Arguments>
 struct forward_result<Impl, std::tuple<Arguments...>,
-                      std::void_t<decltype(std::declval<Impl&>().forward(std::declval<Arguments>()...))>> {
-  using type = std::decay_t<decltype(std::declval<Impl&>().forward(std::declval<Arguments>()...))>;
+                      std::void_t<decltype(std::declval<Impl&>().forward(std::declval<Arguments&>()...))>> {
+  using type = std::decay_t<decltype(std::declval<Impl&>().forward(std::declval<Arguments&>()...))>;
 };
 template <class Impl, class... Arguments>
 constexpr bool forward_takes = can_flatten<typename forward_result<Impl, std::tuple<Arguments...>>::type>::value;
 
 template <class Impl, class... Arguments>
-Tensors call_forward(torch::nn::Module& module, Arguments&&... arguments) {
+Tensors call_forward(torch::nn::Module& module, Arguments... arguments) {
   Tensors outputs;
-  flatten(dynamic_cast<Impl&>(module).forward(std::forward<Arguments>(arguments)...), outputs);
+  flatten(dynamic_cast<Impl&>(module).forward(arguments...), outputs);
   return outputs;
 }
 
@@ -144,8 +144,13 @@ class C10_EXPORT KnownTypes {
     if constexpr (!std::is_same_v<Impl, torch::nn::Module>) {
       Callable callable = callable_of<Impl>();
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (callable) by_type_.emplace(std::type_index(typeid(Impl)), std::move(callable));
+      by_type_.emplace(std::type_index(typeid(Impl)), std::move(callable));
     }
+  }
+
+  bool contains(const torch::nn::Module& module) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return by_type_.count(std::type_index(typeid(module))) != 0;
   }
 
   Callable find(const torch::nn::Module& module) {

@@ -171,6 +171,12 @@ class Follower {
     at::Tensor to;
     size_t end;
   };
+  /// An event that may be the anchor of a call under way.
+  struct Pending {
+    uint64_t anchor;
+    TriedInputs tried;
+    std::string failure = "none of the tensors seen so far can be its input";
+  };
   struct Call {
     std::shared_ptr<const Signature> signature;
     size_t position = 0;
@@ -191,15 +197,16 @@ class Follower {
     if (signature_ == nullptr || signature_->mode != owner_->mode()) signature_ = SignatureStore::global().find(*owner_);
     if (signature_ != nullptr && agrees(*signature_, history, history.latest(), {})) return start(history, history.latest());
     if (const auto refused = refused_.find(schema); refused != refused_.end() && refused->second >= 2) return;
-    pending_.push_back(history.latest());
+    pending_.push_back({history.latest(), {}});
   }
 
   /// Each operation that read a parameter may be the anchor of a call under way; what it was given may come later.
   void try_to_learn(const History& history) {
     constexpr uint64_t patience = 16;
     for (size_t i = 0; i < pending_.size();) {
-      const uint64_t anchor = pending_[i];
-      Trial trial = try_anchor(history, anchor);
+      const uint64_t anchor = pending_[i].anchor;
+      Trial trial = try_anchor(history, anchor, pending_[i].tried);
+      if (!trial.failure.empty()) pending_[i].failure = trial.failure;
       if (trial.signature) {
         pending_.clear();
         adopt(std::move(*trial.signature));
@@ -209,17 +216,18 @@ class Follower {
         ++i;
         continue;
       }
+      const std::string failure = std::move(pending_[i].failure);
       pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
       ++failures_;
       ++refused_[history[anchor].schema];
       for (const auto& [place, subscriber] : subscribers_) {
-        signature_ == nullptr ? subscriber->miss(trial.failure) : subscriber->wonder(trial.failure);
+        signature_ == nullptr ? subscriber->miss(failure) : subscriber->wonder(failure);
       }
     }
   }
 
-  Trial try_anchor(const History& history, uint64_t anchor) {
-    Trial trial = learn(*owner_, history, anchor);
+  Trial try_anchor(const History& history, uint64_t anchor, TriedInputs& tried) {
+    Trial trial = learn(*owner_, history, anchor, tried);
     strays_.insert(strays_.end(), trial.strays.begin(), trial.strays.end());
     return trial;
   }
@@ -235,7 +243,8 @@ class Follower {
     const std::vector<Watch> watches = std::move(call_->watches);
     call_.reset();
     if (touched && agrees(*signature_, history, history.latest(), {})) return start(history, history.latest());
-    Trial trial = history.holds(anchor) ? try_anchor(history, anchor) : Trial{};
+    TriedInputs tried;
+    Trial trial = history.holds(anchor) ? try_anchor(history, anchor, tried) : Trial{};
     signature_ = nullptr;
     if (trial.signature) {
       adopt(std::move(*trial.signature));
@@ -394,7 +403,7 @@ class Follower {
   std::vector<std::pair<const void*, std::shared_ptr<Subscriber>>> subscribers_;
   std::shared_ptr<const Signature> signature_;
   std::unique_ptr<Call> call_;
-  std::vector<uint64_t> pending_;  // events that may be the anchor of a call under way
+  std::vector<Pending> pending_;
   std::vector<TensorRef> strays_;
   std::unordered_map<const c10::FunctionSchema*, int> refused_;
   int failures_ = 0;

@@ -116,6 +116,22 @@ inline bool agrees(const Signature& signature, const History& history, uint64_t 
   return true;
 }
 
+/// Back along views and reshapings to the tensor that was computed.
+inline at::Tensor before_reshaping(at::Tensor tensor, const History& history, uint64_t event) {
+  static const std::set<std::string> reshapings{"aten::view",    "aten::reshape",   "aten::permute",   "aten::transpose", "aten::flatten",
+                                                "aten::contiguous", "aten::unflatten", "aten::squeeze", "aten::unsqueeze", "aten::t"};
+  while (event-- > 0 && history.holds(event)) {
+    const Event& earlier = history[event];
+    const bool made_here = !earlier.results.empty() && earlier.results.front().impl() == tensor.unsafeGetTensorImpl();
+    if (!made_here) continue;
+    if (reshapings.count(earlier.schema->name()) == 0 || earlier.arguments.empty()) break;
+    at::Tensor from = earlier.arguments.front().unchanged();
+    if (!from.defined()) break;
+    tensor = std::move(from);
+  }
+  return tensor;
+}
+
 /// What the layer may have been given, most likely first: the tensors that the operations since the anchor read, then
 /// those around it, back in time.
 inline std::vector<at::Tensor> candidates(const Runnable& owner, const History& history, uint64_t anchor_event) {
@@ -129,6 +145,14 @@ inline std::vector<at::Tensor> candidates(const Runnable& owner, const History& 
       if (at::Tensor tensor = ref.unchanged(); tensor.defined()) found.push_back(std::move(tensor));
     }
   };
+  if (owner.begins_without_state()) {
+    for (const TensorRef& ref : history[anchor_event].arguments) {
+      const at::Tensor tensor = ref.unchanged();
+      if (!tensor.defined() || seen.count(ref.impl()) != 0) continue;
+      at::Tensor computed = before_reshaping(tensor, history, anchor_event);
+      if (seen.insert(computed.unsafeGetTensorImpl()).second) found.push_back(std::move(computed));
+    }
+  }
   for (uint64_t event = anchor_event; event < history.count(); ++event) add(history[event].arguments);
   for (uint64_t event = anchor_event; event-- > 0 && history.holds(event);) {
     add(history[event].results);
@@ -153,13 +177,18 @@ bool any_choice(const std::vector<at::Tensor>& from, size_t count, Visit&& visit
   }
 }
 
+/// Choices of inputs that were tried for one anchor: what did not do then, will not do when more has been seen.
+using TriedInputs = std::set<std::vector<const void*>>;
+
 /// Finds the signature that explains what has been seen since `anchor_event`, the operation that read a parameter of
 /// `owner` first.
-inline Trial learn(Runnable& owner, const History& history, uint64_t anchor_event) {
+inline Trial learn(Runnable& owner, const History& history, uint64_t anchor_event, TriedInputs& tried_inputs) {
   Trial found;
-  found.failure = "none of the tensors seen so far can be its input";
   const std::vector<at::Tensor> likely = candidates(owner, history, anchor_event);
   const auto attempt = [&](const std::vector<at::Tensor>& inputs) {
+    std::vector<const void*> identities;
+    for (const at::Tensor& input : inputs) identities.push_back(input.unsafeGetTensorImpl());
+    if (!tried_inputs.insert(std::move(identities)).second) return false;
     std::vector<at::Tensor> tried;
     for (const SampleSize size : {SampleSize::cut, SampleSize::single, SampleSize::whole}) {
       std::vector<at::Tensor> samples;

@@ -56,11 +56,12 @@ class Locator {
       for (Span& span : occurrences.front()) signature.spans.insert(signature.spans.end() - 1, std::move(span));
       return;
     }
-    signature.problems[child.module.get()] =
+    const std::string problem =
         !ran                  ? "it could not be called on anything that the block around it works on, or it runs no operation"
         : occurrences.empty() ? "its operations do not occur in the block around it"
                               : "its operations occur " + std::to_string(occurrences.size()) +
                                     " times in the block around it, and nothing tells which of them is the layer";
+    for (const auto& inside : child.module->modules()) signature.problems[inside.get()] = problem;
   }
 
  private:
@@ -156,11 +157,12 @@ class Locator {
   std::optional<Signature> learn_at(Runnable& runnable, size_t anchor) const {
     constexpr size_t patience = 16;
     History history;
+    TriedInputs tried;
     for (size_t step = 0; step < std::min(anchor + patience, recording_.size()); ++step) {
       Event& event = history.begin(recording_[step].schema);
       for (const at::Tensor& tensor : flat_tensors(recording_[step].arguments)) event.arguments.emplace_back(tensor);
       if (step >= anchor) {
-        if (Trial trial = learn(runnable, history, anchor); trial.signature) return std::move(trial.signature);
+        if (Trial trial = learn(runnable, history, anchor, tried); trial.signature) return std::move(trial.signature);
       }
       for (const at::Tensor& tensor : recording_[step].results) event.results.emplace_back(tensor);
     }

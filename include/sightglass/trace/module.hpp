@@ -128,6 +128,11 @@ class SequentialRunnable final : public ModuleRunnable {
     const auto* const address = static_cast<const char*>(ModuleRunnable::id());
     return plain_ ? address : address + 1;
   }
+  bool begins_without_state() const override {
+    const auto alive = module();
+    const auto children = alive == nullptr ? std::vector<std::shared_ptr<torch::nn::Module>>() : alive->children();
+    return !children.empty() && !has_state(*children.front());
+  }
 
  private:
   bool plain_;

@@ -42,6 +42,9 @@ class Runnable {
   /// Kept while the runnable is watched on this thread.
   virtual std::shared_ptr<void> while_watched() { return nullptr; }
 
+  /// True where the first operations are known to read no parameter: the input is then not what the anchor is given.
+  virtual bool begins_without_state() const { return false; }
+
   /// Whether `complete` is to be called after a trial run, with all of its operations.
   virtual bool wants_recording() const { return false; }
   /// Adds to the signature what can only be told from the recording.
