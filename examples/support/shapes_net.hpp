@@ -1,0 +1,80 @@
+#pragma once
+
+#include <torch/nn/functional/instancenorm.h>  // LibTorch 1.13.1: torch/nn/modules.h needs it and does not say so
+#include <torch/nn/module.h>
+#include <torch/nn/modules.h>
+#include <torch/nn/pimpl.h>
+
+#include <cstdint>
+
+#include "torchscript.hpp"
+
+namespace support {
+
+/// The network of `shapes`: convolutions, global average pooling, one linear layer: what CAM asks for.
+///
+/// Pictures are seen at a quarter of their size, and places are halved twice, by pooling and not by strides: an element
+/// of the last map then lies in the middle of the pixels that it stands for, so that a map is not drawn beside its
+/// object.
+struct ShapesNetImpl : torch::nn::Module {
+  torch::nn::Sequential features;
+  torch::nn::BatchNorm1d pooled_norm = nullptr;
+  torch::nn::Linear classifier = nullptr;
+
+  explicit ShapesNetImpl(int64_t classes) {
+    constexpr int64_t channels = 64;
+    features->push_back(torch::nn::AvgPool2d(4));
+    add_block(3, 16);
+    features->push_back(torch::nn::MaxPool2d(2));
+    add_block(16, 32);
+    features->push_back(torch::nn::MaxPool2d(2));
+    add_block(32, channels);
+    add_block(channels, channels);
+    register_module("features", features);
+    // An object is a tenth of its picture and hardly moves a mean over all of it; normalised, the means are seen at
+    // once.
+    pooled_norm = register_module("pooled_norm", torch::nn::BatchNorm1d(channels));
+    classifier = register_module("classifier", torch::nn::Linear(channels, classes));
+  }
+
+  /// `x` `[N, 3, H, W]`, normalised as for ImageNet; gives `[N, classes]`.
+  torch::Tensor forward(const torch::Tensor& x) {
+    torch::Tensor means = features->forward(x).mean({2, 3});
+    if (pooled_norm) means = pooled_norm->forward(means);
+    return classifier->forward(means);
+  }
+
+  /// After the training: the norm becomes part of the linear layer, so that this one alone stands behind the pooling.
+  void fold_norm() {
+    const torch::NoGradGuard no_gradients;
+    const torch::Tensor scale = pooled_norm->weight / (pooled_norm->running_var + pooled_norm->options.eps()).sqrt();
+    const torch::Tensor shift = pooled_norm->bias - pooled_norm->running_mean * scale;
+    classifier->bias.add_(classifier->weight.mv(shift));
+    classifier->weight.mul_(scale);
+    unregister_module("pooled_norm");
+    pooled_norm = nullptr;
+  }
+
+ private:
+  void add_block(int64_t from, int64_t to) {
+    features->push_back(torch::nn::Conv2d(torch::nn::Conv2dOptions(from, to, 3).padding(1).bias(false)));
+    features->push_back(torch::nn::BatchNorm2d(to));
+    features->push_back(torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)));
+  }
+};
+TORCH_MODULE(ShapesNet);
+
+/// The trained network as TorchScript, with the same names of layers. Its norm must have been folded.
+inline torch::jit::Module to_torchscript(const ShapesNet& net) {
+  TORCH_CHECK(net->pooled_norm.is_empty(), "net: its pooled_norm is not folded; call fold_norm() after the training");
+  const ScriptWriter writer;
+  torch::jit::Module script = writer.module("ShapesNet");
+  script.register_module("features", writer.sequential(*net->features));
+  script.register_module("classifier", writer.linear(*net->classifier));
+  script.define(
+      "def forward(self, x):\n"
+      "  return self.classifier.forward(self.features.forward(x).mean([2, 3]))\n");
+  return script;
+}
+
+}  // namespace support
