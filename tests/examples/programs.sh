@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# programs.sh SHAPES EXPLAIN: runs both programs in a folder of their own and checks what a person would see.
+set -u
+shapes=$1 explain=$2
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+export OMP_NUM_THREADS=1
+
+failed=0
+fail() { echo "FAILED: $*"; failed=$((failed + 1)); }
+
+# expect STATUS COMMAND...: keeps standard output in out, standard error in err.
+expect() {
+  local wanted=$1 status=0
+  shift
+  "$@" >out 2>err </dev/null || status=$?
+  [ "$status" = "$wanted" ] || { fail "exit $status, expected $wanted: $*"; cat err; }
+}
+has() { grep -qF -e "$2" "$1" || { fail "$1 lacks: $2"; cat "$1"; }; }
+lines() { [ "$(wc -l <"$1")" = "$2" ] || { fail "$1 has $(wc -l <"$1") lines, expected $2"; cat "$1"; }; }
+exists() { [ -s "$1" ] || fail "no file $1"; }
+is_one_clear_line() { lines err 1 && ! grep -qE 'frame #|Exception raised' err || fail "more than a message: $(head -c 300 err)"; }
+
+# shapes writes all it promises, and the same for the same seed.
+expect 0 "$shapes" --out s --epochs 2 --pictures 64 --threads 1
+has out "chance"
+for file in s/grid.png s/shapes.pt s/labels.txt; do exists "$file"; done
+expect 0 "$shapes" --out again --epochs 2 --pictures 64 --threads 1
+cmp -s s/grid.png again/grid.png || fail "shapes: the same seed gave another grid"
+expect 2 "$shapes" --epochs none
+is_one_clear_line
+pictures=(s/pictures/*.png)
+[ "${#pictures[@]}" -ge 8 ] || fail "shapes wrote ${#pictures[@]} pictures"
+one=${pictures[0]} two=${pictures[1]}
+
+# One picture: top five, the map drawn over it.
+expect 0 "$explain" s/shapes.pt "$one" --labels s/labels.txt --out one.png
+has out "circle"
+exists one.png
+
+# JSON: one object a line for each image, layer, method and target; nothing else on standard output.
+expect 0 "$explain" s/shapes.pt "$one" "$two" --json --method cam,grad-cam --target 0 --target 1 --out all --raw raw
+lines out 8
+[ "$(grep -c '^{.*}$' out)" = 8 ] || fail "standard output is not JSON lines"
+has out '"method":"grad-cam"'
+has out '"peak":['
+has out '"status":"'
+[ "$(find raw -name '*.npy' | wc -l)" = 8 ] || fail "expected 8 raw maps"
+[ "$(find all -name '*.png' | wc -l)" = 2 ] || fail "expected 2 pictures"
+
+# A raw map is float32 [1, h, w], and can be read back as an input of the same kind.
+head -c 128 "$(find raw -name '*.npy' | head -n 1)" | grep -qa "'<f4'.*(1, 14, 14)" || fail "raw: not a float32 [1, 14, 14] array"
+
+# Folders, layers, lists.
+expect 0 "$explain" s/shapes.pt s/pictures --json --out folder
+lines out "${#pictures[@]}"
+expect 0 "$explain" s/shapes.pt "$one" --layer features.3,features --out layers.png
+exists layers.png
+expect 0 "$explain" s/shapes.pt --list-layers
+has out "features"
+expect 0 "$explain" --list-methods
+has out "grad-cam"
+expect 0 "$explain" --help
+has out "--list-layers"
+
+# Bad input: one clear line, a status of its own, the other images still done.
+expect 1 "$explain" s/shapes.pt "$one" missing.png "$two" --json --out some
+lines out 2
+has err "missing.png"
+echo "not a picture" >text.png
+expect 1 "$explain" s/shapes.pt text.png --out t.png
+is_one_clear_line
+has err "text.png"
+head -c 3000 "$one" >cut.png
+expect 1 "$explain" s/shapes.pt cut.png --out t.png
+is_one_clear_line
+[ ! -e t.png ] || fail "a picture was written of a truncated file"
+expect 1 "$explain" text.png "$one"
+is_one_clear_line
+head -c 2000 s/shapes.pt >cut.pt
+expect 1 "$explain" cut.pt "$one"
+is_one_clear_line
+expect 1 "$explain" missing.pt "$one"
+is_one_clear_line
+expect 2 "$explain" s/shapes.pt "$one" --layer featurs
+is_one_clear_line
+has err '"features"'
+expect 2 "$explain" s/shapes.pt "$one" --method gradcam
+is_one_clear_line
+has err "grad-cam"
+expect 2 "$explain" s/shapes.pt "$one" --target 99
+is_one_clear_line
+expect 2 "$explain" s/shapes.pt "$one" --labels s/labels.txt --target circl
+is_one_clear_line
+has err '"circle"'
+expect 2 "$explain" s/shapes.pt "$one" --size 0
+is_one_clear_line
+expect 2 "$explain"
+is_one_clear_line
+
+# Arrays of another number of channels: the network's own complaint in one line.
+printf '\223NUMPY\001\000v\000' >five.npy
+printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 32, 32), }" >>five.npy
+head -c $((5 * 32 * 32 * 4)) /dev/zero >>five.npy
+expect 1 "$explain" s/shapes.pt five.npy --out five.png
+is_one_clear_line
+printf '\223NUMPY\001\000v\000' >three.npy
+printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 224, 224), }" >>three.npy
+head -c $((3 * 224 * 224 * 4)) /dev/zero >>three.npy
+expect 0 "$explain" s/shapes.pt three.npy --out three.png --json
+lines out 1
+head -c 500 three.npy >short.npy
+expect 1 "$explain" s/shapes.pt short.npy --out short.png
+is_one_clear_line
+
+# No input is ever written over.
+cp "$one" keep.png
+before=$(cksum <keep.png)
+"$explain" s/shapes.pt keep.png --out keep.png >out 2>err </dev/null
+[ "$before" = "$(cksum <keep.png)" ] || fail "an input was written over"
+
+if [ "$failed" = 0 ]; then echo "all checks of the programs passed"; else echo "$failed checks of the programs failed"; fi
+[ "$failed" = 0 ]

@@ -1,0 +1,96 @@
+// The README's code. cmake/check_readme.cmake fails when a line of the README's C++ is not in this file.
+#include <filesystem>
+#include <iostream>
+
+#include <sightglass/sightglass.hpp>
+#include <sightglass/opencv.hpp>
+namespace sg = sightglass;
+
+#include "support/architectures.hpp"
+#include "support/catch.hpp"
+
+using support::ResNet18;
+
+namespace {
+
+/// A folder of its own, in which the README's file names are free.
+class ScratchFolder {
+ public:
+  ScratchFolder() : before_(std::filesystem::current_path()) {
+    const auto folder = std::filesystem::temp_directory_path() / "sightglass_readme";
+    std::filesystem::create_directories(folder);
+    std::filesystem::current_path(folder);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() { std::filesystem::current_path(before_); }
+
+ private:
+  std::filesystem::path before_;
+};
+
+}  // namespace
+
+TEST_CASE("the README's first program explains a photograph") {
+  const ScratchFolder scratch;
+  cv::imwrite("cat_dog.jpg", cv::Mat(120, 160, CV_8UC3, cv::Scalar(30, 120, 210)));
+  // clang-format off
+ResNet18 net;                                   // any torch::nn model; or torch::jit::load("model.pt")
+net->eval();
+cv::Mat photo = sg::read_image("cat_dog.jpg");
+torch::Tensor input = sg::to_tensor(photo, sg::imagenet(224));
+
+sg::Capture stored(net->layer4);                // while it lives, it keeps what layer4 gives
+torch::Tensor scores = net->forward(input);
+stored.output();                                // [1, 512, 7, 7]
+
+sg::Explanation cat = sg::explain(net, input, net->layer4, sg::GradCam{}, sg::Target(281));
+cv::imwrite("cat.png", sg::overlay(photo, cat.map(0)));
+  // clang-format on
+  CHECK(stored.output().sizes() == at::IntArrayRef({1, 512, 7, 7}));
+  CHECK(sg::read_image("cat.png").size() == photo.size());
+  CHECK(cat.scores().item<float>() == Approx(scores[0][281].item<float>()).epsilon(1e-4));
+}
+
+TEST_CASE("the README's hooks work as it says") {
+  ResNet18 net(8, 300);
+  const torch::Tensor input = torch::randn({2, 3, 64, 64});
+  const torch::Tensor plain = net->layer1->forward(torch::ones({1, 8, 4, 4}));
+  // clang-format off
+sg::Capture stored(net, "layer4.1.conv2");                 // by name: .output() .input() .gradient() .calls()
+sg::ForwardHook doubled(net->layer1, [](const sg::Layer&, const torch::Tensor& /*input*/, const torch::Tensor& output) {
+  return output * 2;                                       // what is returned takes the output's place
+});
+sg::BackwardHook told(net, "layer2", [](const sg::Layer& layer, const torch::Tensor& /*grad_input*/, const torch::Tensor& grad_output) {
+  std::cout << layer.name() << ": " << grad_output.norm().item<float>() << '\n';
+});
+sg::Captures convolutions(net, sg::of_type<torch::nn::Conv2dImpl>());   // many at once; also sg::leaves(), sg::named("layer*")
+  // clang-format on
+  net->forward(input).sum().backward();
+  CHECK(stored.gradient().sizes() == stored.output().sizes());
+  CHECK(convolutions.size() == 20);
+  CHECK(convolutions["conv1"].output().size(1) == 8);
+  net->eval();
+  const torch::Tensor before = net->layer1->forward(torch::ones({1, 8, 4, 4}));
+  doubled.remove();
+  CHECK(before.equal(net->layer1->forward(torch::ones({1, 8, 4, 4})) * 2));
+  CHECK(plain.defined());
+}
+
+TEST_CASE("the README's pass gives maps and what goes with them") {
+  ResNet18 net(8, 300);
+  net->eval();
+  const torch::Tensor input = torch::randn({1, 3, 64, 64});
+  // clang-format off
+sg::Pass pass(net, input, {net->layer3, net->layer4});     // one forward pass for any number of methods and targets
+sg::Explanation map = pass.explain(1, sg::GradCam{}, sg::Target::softmax(281));
+map.map();                   // [N, h, w], as the method gives it
+map.normalised();            // [N, h, w] in [0, 1], never NaN
+map.resized(480, 640);       // bilinear
+map.peak(0);                 // x, y in the input's pixels
+map.status(0);               // ok, no_positive_evidence, zero_gradient or not_finite
+  // clang-format on
+  CHECK(map.map().sizes() == at::IntArrayRef({1, 2, 2}));
+  CHECK(map.resized(480, 640).sizes() == at::IntArrayRef({1, 480, 640}));
+  CHECK(map.status(0) != sg::Status::not_finite);
+}
