@@ -77,6 +77,7 @@ inline const char* to_string(ColourMap map) { return detail::named(map).name; }
 /// The names of all colour maps.
 inline std::vector<std::string> colour_map_names() {
   std::vector<std::string> names;
+  names.reserve(detail::named_colour_maps.size());
   for (const detail::NamedColourMap& entry : detail::named_colour_maps) names.emplace_back(entry.name);
   return names;
 }
