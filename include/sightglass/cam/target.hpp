@@ -148,7 +148,7 @@ class Target {
                 indices.defined() ? c10::str(indices.scalar_type(), " ", indices.sizes()) : std::string("an undefined tensor"));
     const auto lowest = indices.min().item<int64_t>();
     const auto highest = indices.max().item<int64_t>();
-    return [indices = indices.to(at::kLong), lowest, highest](const at::Tensor& output) {
+    return [indices = indices.to(at::kLong, /*non_blocking=*/false, /*copy=*/true), lowest, highest](const at::Tensor& output) {
       check_output(output);
       TORCH_CHECK(indices.size(0) == output.size(0), "target: came ", indices.size(0), " class indices for a batch of ",
                   output.size(0), "; give one an image, or one for all");
