@@ -15,9 +15,7 @@ using Catch::Approx;
 namespace Catch {
 using Detail::Approx;
 namespace Matchers {
-inline auto ContainsSubstring(const std::string& text) {
-  return Contains(text);
-}
+inline auto ContainsSubstring(const std::string& text) { return Contains(text); }
 }  // namespace Matchers
 }  // namespace Catch
 #endif
@@ -33,8 +31,7 @@ namespace support {
 
 /// Says loudly that the running test did not run, and why. `tests/run` repeats these lines.
 inline void print_skipped(const std::string& reason) {
-  std::cerr << "SKIPPED: " << Catch::getResultCapture().getCurrentTestName() << ": " << reason
-            << std::endl;
+  std::cerr << "SKIPPED: " << Catch::getResultCapture().getCurrentTestName() << ": " << reason << std::endl;
 }
 
 /// The folder of references and photographs: $SIGHTGLASS_SHARED_DIR, or `shared` beside the
@@ -44,8 +41,8 @@ std::string shared_dir();
 }  // namespace support
 
 /// Leaves the test here, loudly: for a test that cannot run (no data, no GPU, no package).
-#define SKIPPED(reason)                \
-  do {                                 \
-    ::support::print_skipped(reason);  \
-    return;                            \
+#define SKIPPED(reason)               \
+  do {                                \
+    ::support::print_skipped(reason); \
+    return;                           \
   } while (false)
