@@ -55,7 +55,9 @@ class Cut {
 namespace detail {
 
 /// The dtype in which maps are computed.
-inline at::ScalarType map_dtype(const at::Tensor& tensor) { return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+inline at::ScalarType map_dtype(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
 
 /// Stands at a layer during a pass: there the graph begins, and there the activations are kept.
 class CutPoint final : public Subscriber, public Keeper, public std::enable_shared_from_this<CutPoint> {
@@ -67,8 +69,10 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
   void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override {
     at::Tensor& y = outputs.front();
     TORCH_CHECK(y.defined() && y.is_floating_point(), "layer \"", name_, "\": its output is ",
-                y.defined() ? c10::str("of type ", y.scalar_type()) : std::string("undefined"), "; a floating-point one is needed");
-    // A view made without gradients may not be written in place once they are on; the same memory under a tensor of its own may.
+                y.defined() ? c10::str("of type ", y.scalar_type()) : std::string("undefined"),
+                "; a floating-point one is needed");
+    // A view made without gradients may not be written in place once they are on; the same memory under a tensor of its
+    // own may.
     if (!y.requires_grad() && y.is_view()) y = y.variable_data();
     at::GradMode::set_enabled(true);
     handle_ = begin_graph(y);
@@ -90,11 +94,14 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
 
   void check() const {
     TORCH_CHECK(handle_.defined(), "layer \"", name_, "\": ",
-                missed_.empty() ? std::string("it did not run in the model's forward")
-                                : "its call could not be followed: " + missed_ +
-                                      "; make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it");
-    TORCH_CHECK(activations_.dim() >= 3 && activations_.dim() <= 5, "layer \"", name_, "\": its output is ", activations_.sizes(),
-                "; a map needs [N, C, *S] with one to three spatial dimensions (sightglass::suggest_layer finds the last such layer)");
+                missed_.empty()
+                    ? std::string("it did not run in the model's forward")
+                    : "its call could not be followed: " + missed_ +
+                          "; make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it");
+    TORCH_CHECK(activations_.dim() >= 3 && activations_.dim() <= 5, "layer \"", name_, "\": its output is ",
+                activations_.sizes(),
+                "; a map needs [N, C, *S] with one to three spatial dimensions (sightglass::suggest_layer finds the "
+                "last such layer)");
   }
 
  private:

@@ -20,14 +20,15 @@ namespace sightglass {
 /// One forward pass, kept open at its layers, from which any number of methods and targets are explained: the forward
 /// pass is paid once, the backward pass (from the output to the earliest layer only) once a target.
 ///
-/// Nothing before the earliest layer has a graph, parameters get no `.grad`, nothing of the model changes. The model must
-/// be in evaluation mode. A layer that runs several times in one forward is taken at its last call.
+/// Nothing before the earliest layer has a graph, parameters get no `.grad`, nothing of the model changes. The model
+/// must be in evaluation mode. A layer that runs several times in one forward is taken at its last call.
 class Pass {
  public:
   /// `input` `[N, ...]`, as the model takes it. Throws when a layer does not run or gives no `[N, C, *S]`.
   Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers) : model_(model) {
     TORCH_CHECK(input.defined() && input.dim() >= 2 && input.size(0) > 0, "input: came ",
-                input.defined() ? c10::str(input.sizes()) : std::string("an undefined tensor"), "; expected a batch [N, C, *S]");
+                input.defined() ? c10::str(input.sizes()) : std::string("an undefined tensor"),
+                "; expected a batch [N, C, *S]");
     TORCH_CHECK(!layers.empty(), "layers: came none; give at least one");
     model.check_evaluation();
     const c10::InferenceMode gradients_are_possible(false);
@@ -108,7 +109,8 @@ class Pass {
   const std::vector<at::Tensor>& gradients(Evidence& evidence) const {
     if (!evidence.gradients.empty()) return evidence.gradients;
     TORCH_CHECK(evidence.score.requires_grad(), "target: its score has no gradient with respect to layer \"",
-                points_.front()->name(), "\": the model (or the target function) works without gradients after it, by a "
+                points_.front()->name(),
+                "\": the model (or the target function) works without gradients after it, by a "
                 "NoGradGuard, detach() or integers");
     const c10::InferenceMode gradients_are_possible(false);
     const at::AutoGradMode with_graph(true);
@@ -119,7 +121,8 @@ class Pass {
     for (size_t i = 0; i < found.size(); ++i) {
       const at::Tensor& activations = points_[i]->activations();
       const auto dtype = detail::map_dtype(activations);
-      found[i] = found[i].defined() ? found[i].detach().to(dtype) : at::zeros_like(activations, at::TensorOptions(dtype));
+      found[i] =
+          found[i].defined() ? found[i].detach().to(dtype) : at::zeros_like(activations, at::TensorOptions(dtype));
     }
     evidence.gradients = std::move(found);
     return evidence.gradients;
@@ -136,7 +139,8 @@ class Pass {
 ///
 /// `input` `[N, C, *S]`. Runs the model once. See `Pass` for several layers, methods or targets at the price of one.
 template <class Method>
-Explanation explain(const Model& model, const at::Tensor& input, const Layer& layer, const Method& method, const Target& target = {}) {
+Explanation explain(const Model& model, const at::Tensor& input, const Layer& layer, const Method& method,
+                    const Target& target = {}) {
   return Pass(model, input, {layer}).explain(0, method, target);
 }
 
@@ -149,8 +153,8 @@ Explanation explain(const Model& model, const at::Tensor& input, const std::stri
 
 /// Several layers in one forward and one backward pass; one explanation a layer, in order.
 template <class Method>
-std::vector<Explanation> explain(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, const Method& method,
-                                 const Target& target = {}) {
+std::vector<Explanation> explain(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers,
+                                 const Method& method, const Target& target = {}) {
   const Pass pass(model, input, layers);
   std::vector<Explanation> explanations;
   for (size_t i = 0; i < pass.size(); ++i) explanations.push_back(pass.explain(i, method, target));

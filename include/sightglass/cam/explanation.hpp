@@ -33,11 +33,12 @@ inline const char* to_string(Status status) {
 
 namespace detail {
 
-/// Linear, bilinear or trilinear enlargement of `[N, *S]`, `align_corners` false: a map's element covers its share of the
-/// picture and is centred on it.
+/// Linear, bilinear or trilinear enlargement of `[N, *S]`, `align_corners` false: a map's element covers its share of
+/// the picture and is centred on it.
 inline at::Tensor resize_map(const at::Tensor& map, at::IntArrayRef size) {
   const int64_t spatial = map.dim() - 1;
-  TORCH_CHECK(static_cast<int64_t>(size.size()) == spatial, "size: came ", size, " for a map with ", spatial, " spatial dimensions");
+  TORCH_CHECK(static_cast<int64_t>(size.size()) == spatial, "size: came ", size, " for a map with ", spatial,
+              " spatial dimensions");
   for (const int64_t length : size) TORCH_CHECK(length > 0, "size: came ", size, "; lengths must be above 0");
   const at::Tensor planes = map.unsqueeze(1);
   const at::Tensor resized = spatial == 1   ? at::upsample_linear1d(planes, size, false)
@@ -51,9 +52,10 @@ inline at::Tensor resize_map(const at::Tensor& map, at::IntArrayRef size) {
 /// Maps of one batch, one layer, one method and one target, and what goes with them.
 class Explanation {
  public:
-  /// `map` `[N, *S]`, `scores` `[N]`, `targets` `[N]` int64; `input_size`: the spatial size of what the model was given;
-  /// `gradient_size` `[N]`: the largest magnitude among each image's gradients, undefined for methods without.
-  Explanation(at::Tensor map, at::Tensor scores, at::Tensor targets, std::vector<int64_t> input_size, at::Tensor gradient_size = {})
+  /// `map` `[N, *S]`, `scores` `[N]`, `targets` `[N]` int64; `input_size`: the spatial size of what the model was
+  /// given; `gradient_size` `[N]`: the largest magnitude among each image's gradients, undefined for methods without.
+  Explanation(at::Tensor map, at::Tensor scores, at::Tensor targets, std::vector<int64_t> input_size,
+              at::Tensor gradient_size = {})
       : map_(std::move(map)),
         scores_(std::move(scores)),
         targets_(std::move(targets)),
@@ -72,7 +74,9 @@ class Explanation {
 
   /// Each map brought to [0, 1] by its own minimum and maximum. A constant map becomes 0; never NaN.
   at::Tensor normalised() const {
-    const auto or_one = [](const at::Tensor& divisor) { return at::where(divisor > 0, divisor, at::ones_like(divisor)); };
+    const auto or_one = [](const at::Tensor& divisor) {
+      return at::where(divisor > 0, divisor, at::ones_like(divisor));
+    };
     at::Tensor finite = at::nan_to_num(map_, 0.0, 0.0, 0.0).flatten(1);
     finite = finite / or_one(finite.abs().amax(1, true));  // first, or the range of very large values is infinite
     const at::Tensor low = finite.amin(1, true);
@@ -87,7 +91,8 @@ class Explanation {
 
   /// Where the enlarged map of one image is highest: x and y, in pixels of the model's input.
   std::pair<int64_t, int64_t> peak(int64_t image) const {
-    TORCH_CHECK(input_size_.size() == 2, "peak: only maps with two spatial dimensions have x and y; came ", map_.sizes());
+    TORCH_CHECK(input_size_.size() == 2, "peak: only maps with two spatial dimensions have x and y; came ",
+                map_.sizes());
     return peak(image, input_size_[0], input_size_[1]);
   }
   /// The same in pixels of a picture of another size.

@@ -56,7 +56,8 @@ inline LayerList run_and_list(const Model& model, const at::Tensor& input) {
   LayerList list;
   const at::NoGradGuard no_gradients;
   std::vector<Watch> watches;
-  for (const Layer& layer : model.find_layers([](const Layer& candidate) { return candidate.place().problem.empty(); })) {
+  for (const Layer& layer :
+       model.find_layers([](const Layer& candidate) { return candidate.place().problem.empty(); })) {
     watches.push_back(model.watch(std::make_shared<ShapeNote>(layer, list.layers), layer));
   }
   list.output = model.forward(input);
@@ -68,22 +69,27 @@ inline LayerList run_and_list(const Model& model, const at::Tensor& input) {
 /// The layers of `model` that can be explained, in the order in which they end, from one forward pass.
 ///
 /// `input` `[N, C, *S]`. Layers that do not run, or cannot be watched from outside, are left out.
-inline std::vector<LayerInfo> layers(const Model& model, const at::Tensor& input) { return detail::run_and_list(model, input).layers; }
+inline std::vector<LayerInfo> layers(const Model& model, const at::Tensor& input) {
+  return detail::run_and_list(model, input).layers;
+}
 
 /// The name of the last layer with a spatial output: the usual place for CAM and Grad-CAM.
 ///
-/// Its output has as many dimensions as the input, and is not yet a map of class scores (as many channels as the model has
-/// classes). A container is preferred to its last child, and what is only passed through (dropout) is left out, since both
-/// give the same. Throws when there is none.
+/// Its output has as many dimensions as the input, and is not yet a map of class scores (as many channels as the model
+/// has classes). A container is preferred to its last child, and what is only passed through (dropout) is left out,
+/// since both give the same. Throws when there is none.
 inline std::string suggest_layer(const Model& model, const at::Tensor& input) {
   const detail::LayerList list = detail::run_and_list(model, input);
   const auto is_candidate = [&](const LayerInfo& info) {
-    const bool passes_through = info.type.find("Dropout") != std::string::npos || info.type.find("Identity") != std::string::npos;
+    const bool passes_through =
+        info.type.find("Dropout") != std::string::npos || info.type.find("Identity") != std::string::npos;
     const bool class_scores = list.output.dim() == 2 && info.shape.size() > 1 && info.shape[1] == list.output.size(1);
-    return info.is_spatial() && static_cast<int64_t>(info.shape.size()) == input.dim() && !passes_through && !class_scores;
+    return info.is_spatial() && static_cast<int64_t>(info.shape.size()) == input.dim() && !passes_through &&
+           !class_scores;
   };
   const auto last = std::find_if(list.layers.rbegin(), list.layers.rend(), is_candidate);
-  TORCH_CHECK(last != list.layers.rend(), "model: none of its layers gives a spatial output [N, C, *S] for an input ", input.sizes());
+  TORCH_CHECK(last != list.layers.rend(), "model: none of its layers gives a spatial output [N, C, *S] for an input ",
+              input.sizes());
   return last->name;
 }
 

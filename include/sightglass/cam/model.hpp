@@ -2,6 +2,7 @@
 
 #include <torch/nn/module.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,11 +23,15 @@ class Model {
  public:
   using Forward = std::function<at::Tensor(const at::Tensor&)>;
 
-  template <class Net, class = std::enable_if_t<detail::is_module_like<Net> && !std::is_base_of_v<torch::nn::Module, Net>>>
+  template <class Net,
+            class = std::enable_if_t<detail::is_module_like<Net> && !std::is_base_of_v<torch::nn::Module, Net>>>
   Model(const Net& net)  // NOLINT(google-explicit-constructor): a network is a model
-      : Model(net, [module = detail::shared_impl(net)](const at::Tensor& input) -> at::Tensor { return module->forward(input); }) {}
+      : Model(net, [module = detail::shared_impl(net)](const at::Tensor& input) -> at::Tensor {
+          return module->forward(input);
+        }) {}
 
-  template <class Net, class = std::enable_if_t<detail::is_module_like<Net> && !std::is_base_of_v<torch::nn::Module, Net>>>
+  template <class Net,
+            class = std::enable_if_t<detail::is_module_like<Net> && !std::is_base_of_v<torch::nn::Module, Net>>>
   Model(const Net& net, Forward forward) : module_(detail::root_of(net)), forward_(std::move(forward)) {}
 
   Model(const torch::jit::Module& script)  // NOLINT(google-explicit-constructor)
@@ -45,7 +50,8 @@ class Model {
   Layer layer(const std::string& name) const {
     return script_ != nullptr ? sightglass::layer(script_module_, name) : sightglass::layer(module_, name);
   }
-  /// A layer given by handle, found again in this model where its place cannot be told by itself (an element of a `Sequential`).
+  /// A layer given by handle, found again in this model where its place cannot be told by itself (an element of a
+  /// `Sequential`).
   Layer layer(const Layer& given) const {
     if (given.place().problem.empty() || module_ == nullptr) return given;
     const auto wanted = given.module();
@@ -57,15 +63,27 @@ class Model {
   Layer layer(const char* name) const { return layer(std::string(name)); }
 
   std::vector<Layer> find_layers(const LayerFilter& filter) const {
-    return script_ != nullptr ? sightglass::find_layers(script_module_, filter) : sightglass::find_layers(module_, filter);
+    return script_ != nullptr ? sightglass::find_layers(script_module_, filter)
+                              : sightglass::find_layers(module_, filter);
   }
 
-  bool is_training() const { return script_ != nullptr ? script_module_.is_training() : module_->is_training(); }
+  /// True where the model or any module in it is in training mode.
+  bool is_training() const {
+    if (script_ == nullptr) {
+      const auto all = module_->modules();
+      return std::any_of(all.begin(), all.end(), [](const auto& module) { return module->is_training(); });
+    }
+    for (const torch::jit::Module& module : script_module_.modules()) {  // frozen ones have no such flag
+      if (module.hasattr("training") && module.is_training()) return true;
+    }
+    return false;
+  }
 
   /// Throws in training mode, in which a forward pass changes the model.
   void check_evaluation() const {
     TORCH_CHECK(!is_training(),
-                "model: it is in training mode, where a forward pass changes batch norm and drops out; call eval() first");
+                "model: it is in training mode, or a module in it is, where a forward pass changes batch norm "
+                "and drops out; call eval() first");
   }
 
   /// Parameters by name, in the order of registration.

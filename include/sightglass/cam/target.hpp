@@ -13,8 +13,9 @@ namespace sightglass {
 
 /// What is explained: one number an image, computed from the model's output.
 ///
-/// The prediction (default), a class, a class for each image, the softmax of a class, the difference of classes, a class
-/// within a mask, a detection's score, or any function `Tensor -> [N]` (differentiable). Copies are the same target.
+/// The prediction (default), a class, a class for each image, the softmax of a class, the difference of classes, a
+/// class within a mask, a detection's score, or any function `Tensor -> [N]` (differentiable). Copies are the same
+/// target.
 class Target {
  public:
   using Score = std::function<at::Tensor(const at::Tensor&)>;
@@ -60,17 +61,19 @@ class Target {
             }};
   }
 
-  /// The sum of a class's scores over the places where `mask` (`[H, W]` or `[N, H, W]`) is not 0; output `[N, classes, H, W]`.
+  /// The sum of a class's scores over the places where `mask` (`[H, W]` or `[N, H, W]`) is not 0; output `[N, classes,
+  /// H, W]`.
   static Target segmentation(int64_t index, const at::Tensor& mask) {
     return {"class " + std::to_string(index) + " within the mask", nullptr, [index, mask](const at::Tensor& output) {
               TORCH_CHECK(output.dim() == 4, "target: a segmentation target needs an output [N, classes, H, W], came ",
                           output.sizes());
               check_index(index, output.size(1));
               const at::Tensor plane = output.select(1, index);
-              TORCH_CHECK((mask.dim() == 2 || mask.dim() == 3) && mask.sizes().slice(static_cast<size_t>(mask.dim() - 2)) ==
-                                                                    plane.sizes().slice(1) &&
+              TORCH_CHECK((mask.dim() == 2 || mask.dim() == 3) &&
+                              mask.sizes().slice(static_cast<size_t>(mask.dim() - 2)) == plane.sizes().slice(1) &&
                               (mask.dim() == 2 || mask.size(0) == plane.size(0)),
-                          "mask: came ", mask.sizes(), ", expected [H, W] or [N, H, W] of the output's ", plane.sizes());
+                          "mask: came ", mask.sizes(), ", expected [H, W] or [N, H, W] of the output's ",
+                          plane.sizes());
               return (plane * mask.to(plane.device()).ne(0).to(plane.dtype())).flatten(1).sum(1);
             }};
   }
@@ -79,9 +82,10 @@ class Target {
   static Target box(int64_t box_index, int64_t index) {
     return {"class " + std::to_string(index) + " of box " + std::to_string(box_index), nullptr,
             [box_index, index](const at::Tensor& output) {
-              TORCH_CHECK(output.dim() == 3, "target: a box target needs an output [N, boxes, classes], came ", output.sizes());
-              TORCH_CHECK(box_index >= 0 && box_index < output.size(1), "box_index: came ", box_index, ", the model gives ",
-                          output.size(1), " boxes");
+              TORCH_CHECK(output.dim() == 3, "target: a box target needs an output [N, boxes, classes], came ",
+                          output.sizes());
+              TORCH_CHECK(box_index >= 0 && box_index < output.size(1), "box_index: came ", box_index,
+                          ", the model gives ", output.size(1), " boxes");
               check_index(index, output.size(2));
               return output.select(1, box_index).select(1, index);
             }};
@@ -143,12 +147,15 @@ class Target {
   }
 
   static Classes from_tensor(at::Tensor indices) {
-    TORCH_CHECK(indices.defined() && indices.dim() == 1 && at::isIntegralType(indices.scalar_type(), false) && indices.numel() > 0,
-                "target: class indices must be an int64 tensor [N], came ",
-                indices.defined() ? c10::str(indices.scalar_type(), " ", indices.sizes()) : std::string("an undefined tensor"));
+    TORCH_CHECK(
+        indices.defined() && indices.dim() == 1 && at::isIntegralType(indices.scalar_type(), false) &&
+            indices.numel() > 0,
+        "target: class indices must be an int64 tensor [N], came ",
+        indices.defined() ? c10::str(indices.scalar_type(), " ", indices.sizes()) : std::string("an undefined tensor"));
     const auto lowest = indices.min().item<int64_t>();
     const auto highest = indices.max().item<int64_t>();
-    return [indices = indices.to(at::kLong, /*non_blocking=*/false, /*copy=*/true), lowest, highest](const at::Tensor& output) {
+    return [indices = indices.to(at::kLong, /*non_blocking=*/false, /*copy=*/true), lowest,
+            highest](const at::Tensor& output) {
       check_output(output);
       TORCH_CHECK(indices.size(0) == output.size(0), "target: came ", indices.size(0), " class indices for a batch of ",
                   output.size(0), "; give one an image, or one for all");

@@ -14,12 +14,13 @@
 
 namespace sightglass {
 
-/// Calls a function in the backward pass of a layer: `fn(const Layer&, const Tensor& grad_input, const Tensor& grad_output)`.
+/// Calls a function in the backward pass of a layer: `fn(const Layer&, const Tensor& grad_input, const Tensor&
+/// grad_output)`.
 ///
-/// `grad_output` is the gradient with respect to the layer's (first) output as it leaves the layer, whatever is written in
-/// place afterwards (where PyTorch's module hooks refuse or go wrong); `grad_input` is the layer's own share of the gradient
-/// with respect to its (first) input, undefined where the input needs none. On CUDA the function runs on autograd's
-/// thread. Move-only; belongs to the thread that made it; ends with its scope or `remove()`.
+/// `grad_output` is the gradient with respect to the layer's (first) output as it leaves the layer, whatever is written
+/// in place afterwards (where PyTorch's module hooks refuse or go wrong); `grad_input` is the layer's own share of the
+/// gradient with respect to its (first) input, undefined where the input needs none. On CUDA the function runs on
+/// autograd's thread. Move-only; belongs to the thread that made it; ends with its scope or `remove()`.
 class [[nodiscard]] BackwardHook {
  public:
   template <class Fn>
@@ -44,7 +45,8 @@ class [[nodiscard]] BackwardHook {
 
     /// A view of the input takes its place inside the layer: what flows back through it is the layer's share.
     at::Tensor enter(size_t index, const at::Tensor& input, detail::Arrival arrival) override {
-      if (index != 0 || arrival == detail::Arrival::late || !at::GradMode::is_enabled() || !input.requires_grad()) return input;
+      if (index != 0 || arrival == detail::Arrival::late || !at::GradMode::is_enabled() || !input.requires_grad())
+        return input;
       at::Tensor own = input.view_as(input);
       entered_ = std::make_shared<at::Tensor>();
       detail::on_gradient(own, [weak = this->weak_from_this(), output = entered_](const at::Tensor& gradient) {

@@ -48,7 +48,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   struct Call {
     Tensors inputs;
     Tensors outputs;
-    Tensors gradients;   ///< with respect to the outputs
+    Tensors gradients;  ///< with respect to the outputs
     bool has_graph = false;
   };
 
@@ -127,10 +127,11 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
     const std::lock_guard<std::mutex> lock(mutex_);
     TORCH_CHECK(missed_.empty(), "capture of layer \"", name_, "\": its latest call could not be followed: ", missed_,
                 "; make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it");
-    TORCH_CHECK(!calls_.empty(), "capture of layer \"", name_,
-                "\": the layer has not run since the capture was made on this thread, or has run without reading any of its "
-                "parameters (a capture made inside a c10::InferenceMode or autocast scope sleeps when the scope ends: make it "
-                "before)");
+    TORCH_CHECK(
+        !calls_.empty(), "capture of layer \"", name_,
+        "\": the layer has not run since the capture was made on this thread, or has run without reading any of its "
+        "parameters (then make the member a sightglass::Hooked<...>); a capture made inside a c10::InferenceMode or "
+        "autocast scope sleeps when the scope ends: make it before");
     return calls_;
   }
 
@@ -221,7 +222,8 @@ class [[nodiscard]] Capture {
     TORCH_CHECK(call.has_graph, "capture of layer \"", name_,
                 "\": its output has no gradient; run the model with gradients on (no NoGradGuard) and an input or "
                 "parameters that require them");
-    TORCH_CHECK(call.gradients.front().defined(), "capture of layer \"", name_, "\": no backward pass has reached it yet");
+    TORCH_CHECK(call.gradients.front().defined(), "capture of layer \"", name_,
+                "\": no backward pass has reached it yet");
     return call.gradients.front();
   }
 

@@ -14,9 +14,9 @@ namespace sightglass {
 /// Calls a function after each call of a layer, as PyTorch's `register_forward_hook` does, on a model nobody changed.
 ///
 /// `fn(const Layer&, const Tensor& input, const Tensor& output)`, or with `const std::vector<Tensor>&` for layers with
-/// several inputs or outputs (tuples are flattened); an input that cannot be had is undefined. What it returns, a tensor
-/// (or the vector of all outputs), takes the output's place. It runs unwatched; what it throws reaches the caller of
-/// `forward`. Move-only; belongs to the thread that made it; ends with its scope or `remove()`.
+/// several inputs or outputs (tuples are flattened); an input that cannot be had is undefined. What it returns, a
+/// tensor (or the vector of all outputs), takes the output's place. It runs unwatched; what it throws reaches the
+/// caller of `forward`. Move-only; belongs to the thread that made it; ends with its scope or `remove()`.
 class [[nodiscard]] ForwardHook {
  public:
   template <class Fn>
@@ -24,7 +24,8 @@ class [[nodiscard]] ForwardHook {
 
   /// The layer called `name` in `model`.
   template <class Model, class Fn>
-  ForwardHook(const Model& model, const std::string& name, Fn fn) : ForwardHook(sightglass::layer(model, name), std::move(fn)) {}
+  ForwardHook(const Model& model, const std::string& name, Fn fn)
+      : ForwardHook(sightglass::layer(model, name), std::move(fn)) {}
 
   /// Ends the hook; may be called again.
   void remove() { watch_.remove(); }
@@ -39,7 +40,8 @@ class [[nodiscard]] ForwardHook {
 
     void leave(const Tensors& inputs, Tensors& outputs) override {
       if constexpr (std::is_invocable_v<Fn&, const Layer&, const at::Tensor&, const at::Tensor&>) {
-        static_assert(!std::is_invocable_v<Fn&, const Layer&, const Tensors&, const Tensors&>, "fn: ambiguous arguments");
+        static_assert(!std::is_invocable_v<Fn&, const Layer&, const Tensors&, const Tensors&>,
+                      "fn: ambiguous arguments");
         call(outputs, inputs.empty() ? at::Tensor() : inputs.front(), outputs.front());
       } else {
         static_assert(std::is_invocable_v<Fn&, const Layer&, const Tensors&, const Tensors&>,
@@ -61,8 +63,8 @@ class [[nodiscard]] ForwardHook {
         if (at::Tensor replaced = fn_(layer_, input, output); replaced.defined()) outputs.front() = std::move(replaced);
       } else {
         Tensors replaced = fn_(layer_, input, output);
-        TORCH_CHECK(replaced.size() == outputs.size(), "fn: returned ", replaced.size(), " tensors for the ", outputs.size(),
-                    " outputs of layer \"", layer_.name(), "\"; return all of them, or nothing");
+        TORCH_CHECK(replaced.size() == outputs.size(), "fn: returned ", replaced.size(), " tensors for the ",
+                    outputs.size(), " outputs of layer \"", layer_.name(), "\"; return all of them, or nothing");
         outputs = std::move(replaced);
       }
     }

@@ -51,7 +51,9 @@ class HookedForward<Impl, Result (Owner::*)(Arguments...)> : public Impl, public
  public:
   using Impl::Impl;
   Result forward(Arguments... arguments) {
-    const auto run = [this](auto&&... values) -> Result { return Impl::forward(std::forward<decltype(values)>(values)...); };
+    const auto run = [this](auto&&... values) -> Result {
+      return Impl::forward(std::forward<decltype(values)>(values)...);
+    };
     return announced<std::decay_t<Result>>(this, run, std::forward<Arguments>(arguments)...);
   }
 };

@@ -16,8 +16,8 @@ namespace sightglass {
 
 /// A place in a model: what hooks, captures and `explain` are given.
 ///
-/// From a handle (`net->layer4`), from an element of a `Sequential` by name, from an `AnyModule`, or by `layer(model, "name")`.
-/// Holds nothing of the model alive.
+/// From a handle (`net->layer4`), from an element of a `Sequential` by name, from an `AnyModule`, or by `layer(model,
+/// "name")`. Holds nothing of the model alive.
 class Layer {
  public:
   /// A `torch::nn` handle, whose type says how the layer is called.
@@ -48,7 +48,8 @@ class Layer {
   detail::Place place_;
 };
 
-/// Makes the type of a user's own block known, so that blocks of this type are found by name (`layer(net, "blocks.0.attn")`).
+/// Makes the type of a user's own block known, so that blocks of this type are found by name (`layer(net,
+/// "blocks.0.attn")`).
 ///
 /// Not needed for LibTorch's own layers, children of a `Sequential`, or types given by handle before.
 template <class Impl>

@@ -24,7 +24,8 @@ class [[nodiscard]] Guards {
       guards_.emplace_back(layer, arguments...);
     }
   }
-  template <class Model, class... Arguments, class = std::enable_if_t<!std::is_convertible_v<Model, std::vector<Layer>>>>
+  template <class Model, class... Arguments,
+            class = std::enable_if_t<!std::is_convertible_v<Model, std::vector<Layer>>>>
   explicit Guards(const Model& model, const LayerFilter& filter, const Arguments&... arguments)
       : Guards(find_layers(model, filter), arguments...) {}
 

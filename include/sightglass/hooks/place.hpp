@@ -39,14 +39,16 @@ struct Place {
 template <class T, class = void>
 struct holds_module : std::false_type {};
 template <class T>
-struct holds_module<T, std::void_t<typename T::ContainedType>> : std::is_base_of<torch::nn::Module, typename T::ContainedType> {};
+struct holds_module<T, std::void_t<typename T::ContainedType>>
+    : std::is_base_of<torch::nn::Module, typename T::ContainedType> {};
 template <class T>
 struct is_shared_module : std::false_type {};
 template <class Impl>
 struct is_shared_module<std::shared_ptr<Impl>> : std::is_base_of<torch::nn::Module, Impl> {};
 /// Handles, shared pointers, and modules themselves.
 template <class T>
-constexpr bool is_module_like = holds_module<T>::value || is_shared_module<T>::value || std::is_base_of_v<torch::nn::Module, T>;
+constexpr bool is_module_like =
+    holds_module<T>::value || is_shared_module<T>::value || std::is_base_of_v<torch::nn::Module, T>;
 
 /// The module of a handle or shared pointer, with its own type.
 template <class Net>
@@ -70,7 +72,8 @@ std::shared_ptr<torch::nn::Module> root_of(const Model& model) {
   } else {
     KnownTypes::global().add<Model>();
     try {
-      return std::const_pointer_cast<torch::nn::Module>(static_cast<const torch::nn::Module&>(model).shared_from_this());
+      return std::const_pointer_cast<torch::nn::Module>(
+          static_cast<const torch::nn::Module&>(model).shared_from_this());
     } catch (const std::bad_weak_ptr&) {
       // A model on the stack: lent for the look-up; its children are shared.
       return std::shared_ptr<torch::nn::Module>(std::shared_ptr<void>(), const_cast<Model*>(&model));
@@ -96,7 +99,7 @@ struct Step {
 inline std::vector<Step> path_to(const std::shared_ptr<torch::nn::Module>& root, const std::string& name) {
   std::vector<Step> steps{{root, ""}};
   size_t from = 0;
-  while (from < name.size()) {
+  while (!name.empty() && from <= name.size()) {
     const size_t dot = std::min(name.find('.', from), name.size());
     const std::string child = name.substr(from, dot - from);
     const auto children = steps.back().module->named_children();
@@ -104,8 +107,8 @@ inline std::vector<Step> path_to(const std::shared_ptr<torch::nn::Module>& root,
     if (found == nullptr) {
       std::vector<std::string> names;
       for (const auto& item : root->named_modules("", false)) names.push_back(item.key());
-      TORCH_CHECK(false, "layer \"", name, "\": no such submodule of ", type_name(*root), "; nearest: ",
-                  nearest(name, std::move(names)), "; sightglass::layers(model, input) lists them all");
+      TORCH_CHECK(false, "layer \"", name, "\": no such submodule of ", type_name(*root),
+                  "; nearest: ", nearest(name, std::move(names)), "; sightglass::layers(model, input) lists them all");
     }
     size_t index = 0;
     while (children[index].key() != child) ++index;
@@ -127,7 +130,8 @@ inline Callable callable_at(const std::vector<Step>& path, size_t at) {
 inline std::string how_to_name_the_type(const torch::nn::Module& module) {
   const std::string type = type_name(module);
   if (KnownTypes::global().contains(module)) {
-    return "the forward of " + type + " cannot be called with one to four tensors alone: make the member a "
+    return "the forward of " + type +
+           " cannot be called with one to four tensors alone: make the member a "
            "sightglass::Hooked<...>, or put a sightglass::HookPoint beside it";
   }
   return "its type " + type + " is not one of LibTorch's own: hook it by its handle, or by sightglass::layer<" + type +
@@ -142,7 +146,8 @@ inline void add_children(const torch::nn::Module& parent, const std::string& pre
       add_children(*item.value(), name, into);
     } else {
       const Callable known = KnownTypes::global().find(*item.value());
-      into.push_back({item.value(), name, known || !is_plain_sequential(*item.value()) ? known : callable_of_sequential()});
+      into.push_back(
+          {item.value(), name, known || !is_plain_sequential(*item.value()) ? known : callable_of_sequential()});
     }
   }
 }
@@ -164,14 +169,15 @@ inline void place_without_state(const std::vector<Step>& path, Place& place) {
       add_children(*parent, path[at].path, children);
       place.owner = std::make_shared<BlockRunnable>(parent, path[at].path, callable, children);
     } else {
-      place.problem = "it has no parameters, so that it must be sought in the block around it, \"" + path[at].path + "\", but " +
-                      how_to_name_the_type(*parent);
+      place.problem = "it has no parameters, so that it must be sought in the block around it, \"" + path[at].path +
+                      "\", but " + how_to_name_the_type(*parent);
     }
     return;
   }
   place.problem =
       "it has no parameters that would betray when it runs, and no block around it is known: name it from its model, "
-      "sightglass::layer(model, name), make the member a sightglass::Hooked<...>, or put a sightglass::HookPoint beside it";
+      "sightglass::layer(model, name), make the member a sightglass::Hooked<...>, or put a sightglass::HookPoint "
+      "beside it";
 }
 
 /// Another layer of the same type with the same parameter, in whose place the operations of this one could be taken.

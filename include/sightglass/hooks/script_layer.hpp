@@ -27,14 +27,17 @@ inline Place place_in_script(const torch::jit::Module& model, const std::string&
     found = item.value;
     exists = true;
   }
-  TORCH_CHECK(!names.empty(), "layer \"", name, "\": the TorchScript model has no submodules at all (torch::jit::freeze removes "
+  TORCH_CHECK(!names.empty(), "layer \"", name,
+              "\": the TorchScript model has no submodules at all (torch::jit::freeze removes "
               "them); save it before freezing");
-  TORCH_CHECK(exists, "layer \"", name, "\": no such submodule of the TorchScript model; nearest: ", nearest(name, names),
+  TORCH_CHECK(exists, "layer \"", name,
+              "\": no such submodule of the TorchScript model; nearest: ", nearest(name, names),
               "; sightglass::layers(model, input) lists them all");
   auto owner = ScriptModel::of(model);
   owner->want(name);
   const auto type = found.type()->name();
-  return {name, type ? type->name() : "Module", {}, found._ivalue().get(), std::move(owner), !has_submodules(found), ""};
+  return {name, type ? type->name() : "Module", {}, found._ivalue().get(), std::move(owner), !has_submodules(found),
+          ""};
 }
 
 }  // namespace detail

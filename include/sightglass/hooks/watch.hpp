@@ -17,8 +17,8 @@ class Watch {
   Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by = By::operations)
       : subscriber_(std::move(subscriber)), tracker_(Tracker::of_thread()) {
     const Place& place = layer.place();
-    TORCH_CHECK(place.problem.empty(), "layer \"", place.name, "\" (", place.type, ") cannot be watched from outside: ",
-                place.problem);
+    TORCH_CHECK(place.problem.empty(), "layer \"", place.name, "\" (", place.type,
+                ") cannot be watched from outside: ", place.problem);
     if (place.owner == nullptr || by == By::marks) {
       tracker_->subscribe(place.key, subscriber_);
     } else {

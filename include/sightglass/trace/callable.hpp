@@ -69,9 +69,11 @@ void flatten(const std::array<T, count>& value, Tensors& into) {
 template <class T, class = void>
 struct can_flatten : std::false_type {};
 template <class T>
-struct can_flatten<T, std::void_t<decltype(flatten(std::declval<const T&>(), std::declval<Tensors&>()))>> : std::true_type {};
+struct can_flatten<T, std::void_t<decltype(flatten(std::declval<const T&>(), std::declval<Tensors&>()))>>
+    : std::true_type {};
 
-/// The result of calling `forward` with variables of these types (some take `Tensor&`); `void` where it cannot be called so.
+/// The result of calling `forward` with variables of these types (some take `Tensor&`); `void` where it cannot be
+/// called so.
 template <class Impl, class Arguments, class = void>
 struct forward_result {
   using type = void;
@@ -102,15 +104,12 @@ Callable callable_of() {
   constexpr bool three = forward_takes<Impl, T, T, T>;
   constexpr bool four = forward_takes<Impl, T, T, T, T>;
   constexpr bool with_state = !three && forward_takes<Impl, T, State>;
-  constexpr bool list = !one && forward_takes<Impl, Tensors>;
   if (one) callable.input_counts.push_back(1);
   if (two) callable.input_counts.push_back(2);
   if (three || with_state) callable.input_counts.push_back(3);
   if (four) callable.input_counts.push_back(4);
-  if (list) callable.input_counts = {1, 2, 3, 4};
   if (callable.input_counts.empty()) return callable;
   callable.call = [](torch::nn::Module& module, const Tensors& x) -> Tensors {
-    if constexpr (list) return call_forward<Impl>(module, x);
     if constexpr (one) {
       if (x.size() == 1) return call_forward<Impl>(module, x[0]);
     }
@@ -141,7 +140,8 @@ class C10_EXPORT KnownTypes {
 
   template <class Impl>
   void add() {
-    if constexpr (!std::is_same_v<Impl, torch::nn::Module>) {
+    // Sequentials are run child by child: see run_sequential.
+    if constexpr (!std::is_same_v<Impl, torch::nn::Module> && !std::is_same_v<Impl, torch::nn::SequentialImpl>) {
       Callable callable = callable_of<Impl>();
       const std::lock_guard<std::mutex> lock(mutex_);
       by_type_.emplace(std::type_index(typeid(Impl)), std::move(callable));
@@ -174,25 +174,32 @@ class C10_EXPORT KnownTypes {
 inline void KnownTypes::add_libtorch() {
   // Spelt out: users have a nn::TransformerImpl of their own.
   namespace nn = torch::nn;
-  add_all<nn::LinearImpl, nn::BilinearImpl, nn::IdentityImpl, nn::FlattenImpl, nn::UnflattenImpl, nn::EmbeddingImpl, nn::EmbeddingBagImpl>();
-  add_all<nn::Conv1dImpl, nn::Conv2dImpl, nn::Conv3dImpl, nn::ConvTranspose1dImpl, nn::ConvTranspose2dImpl, nn::ConvTranspose3dImpl>();
-  add_all<nn::BatchNorm1dImpl, nn::BatchNorm2dImpl, nn::BatchNorm3dImpl, nn::InstanceNorm1dImpl, nn::InstanceNorm2dImpl, nn::InstanceNorm3dImpl,
-          nn::LayerNormImpl, nn::GroupNormImpl, nn::LocalResponseNormImpl, nn::CrossMapLRN2dImpl>();
+  add_all<nn::LinearImpl, nn::BilinearImpl, nn::IdentityImpl, nn::FlattenImpl, nn::UnflattenImpl, nn::EmbeddingImpl,
+          nn::EmbeddingBagImpl>();
+  add_all<nn::Conv1dImpl, nn::Conv2dImpl, nn::Conv3dImpl, nn::ConvTranspose1dImpl, nn::ConvTranspose2dImpl,
+          nn::ConvTranspose3dImpl>();
+  add_all<nn::BatchNorm1dImpl, nn::BatchNorm2dImpl, nn::BatchNorm3dImpl, nn::InstanceNorm1dImpl, nn::InstanceNorm2dImpl,
+          nn::InstanceNorm3dImpl, nn::LayerNormImpl, nn::GroupNormImpl, nn::LocalResponseNormImpl,
+          nn::CrossMapLRN2dImpl>();
   add_all<nn::DropoutImpl, nn::Dropout2dImpl, nn::Dropout3dImpl, nn::AlphaDropoutImpl, nn::FeatureAlphaDropoutImpl>();
-  add_all<nn::ELUImpl, nn::SELUImpl, nn::HardshrinkImpl, nn::HardtanhImpl, nn::LeakyReLUImpl, nn::LogSigmoidImpl, nn::SoftmaxImpl, nn::SoftminImpl,
-          nn::LogSoftmaxImpl, nn::Softmax2dImpl, nn::PReLUImpl, nn::ReLUImpl, nn::ReLU6Impl, nn::RReLUImpl, nn::CELUImpl, nn::GLUImpl, nn::GELUImpl, nn::SiLUImpl,
-          nn::MishImpl, nn::SigmoidImpl, nn::SoftplusImpl, nn::SoftshrinkImpl, nn::SoftsignImpl, nn::TanhImpl, nn::TanhshrinkImpl, nn::ThresholdImpl>();
-  add_all<nn::MaxPool1dImpl, nn::MaxPool2dImpl, nn::MaxPool3dImpl, nn::AvgPool1dImpl, nn::AvgPool2dImpl, nn::AvgPool3dImpl, nn::AdaptiveMaxPool1dImpl,
-          nn::AdaptiveMaxPool2dImpl, nn::AdaptiveMaxPool3dImpl, nn::AdaptiveAvgPool1dImpl, nn::AdaptiveAvgPool2dImpl, nn::AdaptiveAvgPool3dImpl,
-          nn::MaxUnpool1dImpl, nn::MaxUnpool2dImpl, nn::MaxUnpool3dImpl, nn::FractionalMaxPool2dImpl, nn::FractionalMaxPool3dImpl, nn::LPPool1dImpl,
-          nn::LPPool2dImpl>();
-  add_all<nn::ReflectionPad1dImpl, nn::ReflectionPad2dImpl, nn::ReplicationPad1dImpl, nn::ReplicationPad2dImpl, nn::ReplicationPad3dImpl,
-          nn::ZeroPad2dImpl, nn::ConstantPad1dImpl, nn::ConstantPad2dImpl, nn::ConstantPad3dImpl>();
-  add_all<nn::UpsampleImpl, nn::PixelShuffleImpl, nn::PixelUnshuffleImpl, nn::FoldImpl, nn::UnfoldImpl, nn::CosineSimilarityImpl,
-          nn::PairwiseDistanceImpl>();
-  add_all<nn::RNNImpl, nn::LSTMImpl, nn::GRUImpl, nn::RNNCellImpl, nn::LSTMCellImpl, nn::GRUCellImpl, nn::MultiheadAttentionImpl,
-          nn::TransformerEncoderLayerImpl, nn::TransformerDecoderLayerImpl, nn::TransformerEncoderImpl, nn::TransformerDecoderImpl,
-          nn::TransformerImpl>();
+  add_all<nn::ELUImpl, nn::SELUImpl, nn::HardshrinkImpl, nn::HardtanhImpl, nn::LeakyReLUImpl, nn::LogSigmoidImpl,
+          nn::SoftmaxImpl, nn::SoftminImpl, nn::LogSoftmaxImpl, nn::Softmax2dImpl, nn::PReLUImpl, nn::ReLUImpl,
+          nn::ReLU6Impl, nn::RReLUImpl, nn::CELUImpl, nn::GLUImpl, nn::GELUImpl, nn::SiLUImpl, nn::MishImpl,
+          nn::SigmoidImpl, nn::SoftplusImpl, nn::SoftshrinkImpl, nn::SoftsignImpl, nn::TanhImpl, nn::TanhshrinkImpl,
+          nn::ThresholdImpl>();
+  add_all<nn::MaxPool1dImpl, nn::MaxPool2dImpl, nn::MaxPool3dImpl, nn::AvgPool1dImpl, nn::AvgPool2dImpl,
+          nn::AvgPool3dImpl, nn::AdaptiveMaxPool1dImpl, nn::AdaptiveMaxPool2dImpl, nn::AdaptiveMaxPool3dImpl,
+          nn::AdaptiveAvgPool1dImpl, nn::AdaptiveAvgPool2dImpl, nn::AdaptiveAvgPool3dImpl, nn::MaxUnpool1dImpl,
+          nn::MaxUnpool2dImpl, nn::MaxUnpool3dImpl, nn::FractionalMaxPool2dImpl, nn::FractionalMaxPool3dImpl,
+          nn::LPPool1dImpl, nn::LPPool2dImpl>();
+  add_all<nn::ReflectionPad1dImpl, nn::ReflectionPad2dImpl, nn::ReplicationPad1dImpl, nn::ReplicationPad2dImpl,
+          nn::ReplicationPad3dImpl, nn::ZeroPad2dImpl, nn::ConstantPad1dImpl, nn::ConstantPad2dImpl,
+          nn::ConstantPad3dImpl>();
+  add_all<nn::UpsampleImpl, nn::PixelShuffleImpl, nn::PixelUnshuffleImpl, nn::FoldImpl, nn::UnfoldImpl,
+          nn::CosineSimilarityImpl, nn::PairwiseDistanceImpl>();
+  add_all<nn::RNNImpl, nn::LSTMImpl, nn::GRUImpl, nn::RNNCellImpl, nn::LSTMCellImpl, nn::GRUCellImpl,
+          nn::MultiheadAttentionImpl, nn::TransformerEncoderLayerImpl, nn::TransformerDecoderLayerImpl,
+          nn::TransformerEncoderImpl, nn::TransformerDecoderImpl, nn::TransformerImpl>();
 }
 
 /// Flattens what an `AnyModule` returned; types are compared exactly there.
@@ -203,7 +210,8 @@ inline bool flatten_any(torch::nn::AnyValue& value, Tensors& into) {
   };
   using T = at::Tensor;
   return flatten_if(value.try_get<T>()) || flatten_if(value.try_get<std::tuple<T, T>>()) ||
-         flatten_if(value.try_get<std::tuple<T, T, T>>()) || flatten_if(value.try_get<std::tuple<T, std::tuple<T, T>>>()) ||
+         flatten_if(value.try_get<std::tuple<T, T, T>>()) ||
+         flatten_if(value.try_get<std::tuple<T, std::tuple<T, T>>>()) ||
          flatten_if(value.try_get<std::tuple<T, T, T, T>>()) || flatten_if(value.try_get<std::pair<T, T>>()) ||
          flatten_if(value.try_get<Tensors>());
 }

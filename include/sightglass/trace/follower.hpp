@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/trace/gradient.hpp"
 #include "sightglass/trace/learn.hpp"
 
 /// Follows a model's run operation by operation along a signature, and tells when places begin and end.
@@ -29,7 +30,8 @@ class Subscriber {
   Subscriber& operator=(const Subscriber&) = delete;
   virtual ~Subscriber() = default;
 
-  /// An input is known. `in_time`: it is about to be read for the first time, and the place goes on with what is returned.
+  /// An input is known. `in_time`: it is about to be read for the first time, and the place goes on with what is
+  /// returned.
   virtual at::Tensor enter(size_t /*index*/, const at::Tensor& input, Arrival /*arrival*/) { return input; }
   /// The place has ended. An input that could not be kept is undefined; outputs may be replaced.
   virtual void leave(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) = 0;
@@ -86,7 +88,9 @@ class C10_EXPORT SignatureStore {
 class Follower {
  public:
   explicit Follower(std::shared_ptr<Runnable> owner)
-      : owner_(std::move(owner)), while_watched_(owner_->while_watched()), signature_(SignatureStore::global().find(*owner_)) {}
+      : owner_(std::move(owner)),
+        while_watched_(owner_->while_watched()),
+        signature_(SignatureStore::global().find(*owner_)) {}
 
   Runnable& owner() const { return *owner_; }
   void subscribe(const void* place, std::shared_ptr<Subscriber> subscriber) {
@@ -106,17 +110,19 @@ class Follower {
 
   /// Forgets who was removed; returns whether anybody is left.
   bool purge() {
-    subscribers_.erase(std::remove_if(subscribers_.begin(), subscribers_.end(), [](const auto& s) { return s.second->removed(); }),
-                       subscribers_.end());
+    subscribers_.erase(
+        std::remove_if(subscribers_.begin(), subscribers_.end(), [](const auto& s) { return s.second->removed(); }),
+        subscribers_.end());
     return !subscribers_.empty();
   }
 
   /// Throws when the model goes on with a tensor of a trial run.
   void refuse_stray(const at::Tensor& tensor) const {
     for (const TensorRef& stray : strays_) {
-      TORCH_CHECK(stray.impl() != tensor.unsafeGetTensorImpl(), owner_->describe(),
-                  " keeps tensors from one call to the next, so that it cannot be run on trial without changing what the model "
-                  "computes; make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it");
+      TORCH_CHECK(
+          stray.impl() != tensor.unsafeGetTensorImpl(), owner_->describe(),
+          " keeps tensors from one call to the next, so that it cannot be run on trial without changing what the model "
+          "computes; make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it");
     }
   }
 
@@ -133,7 +139,8 @@ class Follower {
   void after(const OperatorHandle& op, Stack& stack) {
     if (!call_) return;
     const auto step = static_cast<int64_t>(call_->position++);
-    const std::vector<at::Tensor> made = wanted_from(step) ? flat_tensors(results(op, stack)) : std::vector<at::Tensor>();
+    const std::vector<at::Tensor> made =
+        wanted_from(step) ? flat_tensors(results(op, stack)) : std::vector<at::Tensor>();
     for (size_t index = 0; index < made.size(); ++index) {
       const auto kept = call_->kept.find({step, index});
       if (kept != call_->kept.end()) kept->second.tensor = made[index];
@@ -191,11 +198,14 @@ class Follower {
     return first != call_->kept.end() && first->first.first == step;
   }
 
-  /// An operation reads a parameter of an owner that is not being followed: its anchor, or something else (an optimiser).
+  /// An operation reads a parameter of an owner that is not being followed: its anchor, or something else (an
+  /// optimiser).
   void begin(const c10::FunctionSchema* schema, const History& history) {
     if (owner_->lifetime().expired()) return;
-    if (signature_ == nullptr || signature_->mode != owner_->mode()) signature_ = SignatureStore::global().find(*owner_);
-    if (signature_ != nullptr && agrees(*signature_, history, history.latest(), {})) return start(history, history.latest());
+    if (signature_ == nullptr || signature_->mode != owner_->mode())
+      signature_ = SignatureStore::global().find(*owner_);
+    if (signature_ != nullptr && agrees(*signature_, history, history.latest(), {}))
+      return start(history, history.latest());
     if (const auto refused = refused_.find(schema); refused != refused_.end() && refused->second >= 2) return;
     pending_.push_back({history.latest(), {}});
   }
@@ -264,8 +274,8 @@ class Follower {
     for (const Span& span : signature_->spans) {
       for (const auto& [place, subscriber] : subscribers_) {
         if (place != span.place || subscriber->removed()) continue;
-        call_->watches.push_back({&span, subscriber, std::vector<at::Tensor>(span.inputs.size()),
-                                  std::vector<char>(span.inputs.size(), 0)});
+        call_->watches.push_back(
+            {&span, subscriber, std::vector<at::Tensor>(span.inputs.size()), std::vector<char>(span.inputs.size(), 0)});
         for (const Slot& slot : span.outputs) keep(slot, history);
         if (!subscriber->wants_inputs()) continue;
         for (const Slot& slot : span.inputs) keep(slot, history);
@@ -276,7 +286,8 @@ class Follower {
                                       [place = place](const Span& span) { return span.place == place; });
       if (inside) continue;
       const auto problem = signature_->problems.find(place);
-      subscriber->miss(problem == signature_->problems.end() ? "it did not run where " + owner_->describe() + " ran" : problem->second);
+      subscriber->miss(problem == signature_->problems.end() ? "it did not run where " + owner_->describe() + " ran"
+                                                             : problem->second);
     }
     // Inputs and results of the operations that ran before the layer was recognised.
     for (size_t i = 0; i < signature_->inputs.size(); ++i) take_input(i, history);
@@ -339,7 +350,8 @@ class Follower {
     if (watch.subscriber->removed()) return;
     const Slot& slot = watch.span->inputs[index];
     const size_t read = slot.made() ? watch.span->begin : call_->signature->inputs[slot.index].step;
-    const Arrival arrival = read < call_->position || watch.span->end <= call_->position ? Arrival::late : Arrival::in_time;
+    const Arrival arrival =
+        read < call_->position || watch.span->end <= call_->position ? Arrival::late : Arrival::in_time;
     at::Tensor changed = watch.subscriber->enter(index, input, arrival);
     if (!changed.is_same(input)) call_->replaced.push_back({std::move(input), std::move(changed), watch.span->end});
   }
@@ -377,13 +389,14 @@ class Follower {
     }
   }
 
-  /// Hands the model another tensor in place of one that it is about to receive.
+  /// Hands the model another tensor in place of one that it is about to receive, or holds already.
   void replace_output(const Slot& slot, const at::Tensor& old, const at::Tensor& replacement, const OperatorHandle* op,
                       Stack* stack) {
+    TORCH_CHECK(slot.made(), owner_->describe(),
+                ": its output cannot be replaced from outside, because it runs no operation of its own; use "
+                "sightglass::Hooked or sightglass::HookPoint there");
     const bool latest = op != nullptr && slot.step + 1 == static_cast<int64_t>(call_->position);
-    TORCH_CHECK(latest, owner_->describe(),
-                ": its output cannot be replaced from outside, because the operation that made it has already returned (the "
-                "layer runs no operation of its own, or others after it); use sightglass::Hooked or sightglass::HookPoint there");
+    if (!latest) return become(old, replacement);
     const auto& declared = op->schema().returns();
     size_t index = 0;
     for (size_t i = 0; i < declared.size(); ++i) {
@@ -391,9 +404,10 @@ class Follower {
       const bool in_place = declared[i].alias_info() != nullptr && declared[i].alias_info()->isWrite();
       change_tensors(value, [&](const at::Tensor& tensor) {
         if (index++ != slot.index) return tensor;
-        // An in-place operation returns the caller's own tensor, whatever lies on the stack: write into that.
-        if (in_place && !replacement.is_same(tensor)) old.copy_(replacement);
-        return in_place ? tensor : replacement;
+        // An in-place operation returns the caller's own tensor, whatever lies on the stack.
+        if (!in_place) return replacement;
+        become(old, replacement);
+        return tensor;
       });
     }
   }

@@ -33,9 +33,9 @@ Pointer make_graph_start() {
   }
 }
 
-/// Makes the graph begin at `y`, unless it has one: `y` becomes an ordinary tensor with history, which may be written in
-/// place. Returns a handle with the gradient edge that `y` has now: `autograd::grad({score}, {handle})` is the gradient
-/// with respect to `y` as it is at this moment. The handle shares memory with `y`.
+/// Makes the graph begin at `y`, unless it has one: `y` becomes an ordinary tensor with history, which may be written
+/// in place. Returns a handle with the gradient edge that `y` has now: `autograd::grad({score}, {handle})` is the
+/// gradient with respect to `y` as it is at this moment. The handle shares memory with `y`.
 inline at::Tensor begin_graph(const at::Tensor& y) {
   if (!y.requires_grad()) {
     NodePointer start = make_graph_start();
@@ -45,6 +45,13 @@ inline at::Tensor begin_graph(const at::Tensor& y) {
   at::Tensor handle = y.variable_data();
   autograd::impl::set_gradient_edge(handle, autograd::impl::gradient_edge(y));
   return handle;
+}
+
+/// Makes the tensor that the model holds already be another: its values and its history, not by writing over what
+/// autograd has saved.
+inline void become(const at::Tensor& held, const at::Tensor& other) {
+  held.set_data(other);
+  if (other.requires_grad()) autograd::impl::set_gradient_edge(held, autograd::impl::gradient_edge(other));
 }
 
 /// Calls `told(gradient)` in each backward pass with the gradient with respect to `y` as it is at this moment.

@@ -10,8 +10,8 @@
 
 #include "sightglass/trace/tensors.hpp"
 
-/// The most recent operations of a thread, so that a layer that is recognised at its second or tenth operation can still
-/// be told what went into its first one.
+/// The most recent operations of a thread, so that a layer that is recognised at its second or tenth operation can
+/// still be told what went into its first one.
 namespace sightglass::detail {
 
 /// A tensor as it was when an operation read or made it. Nothing is kept alive, unless asked for.

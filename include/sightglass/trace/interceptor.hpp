@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -38,7 +39,8 @@ class Listener {
   Listener& operator=(const Listener&) = delete;
   virtual ~Listener() = default;
 
-  /// The arguments lie on `stack`; the listener runs the operation (`op.callBoxed(stack)`) or puts its own results there.
+  /// The arguments lie on `stack`; the listener runs the operation (`op.callBoxed(stack)`) or puts its own results
+  /// there.
   virtual void operation(const OperatorHandle& op, Stack& stack) = 0;
 
   /// The values that enter or leave a place that marks itself; they may be replaced.
@@ -107,7 +109,8 @@ C10_EXPORT inline void register_fallback() {
 /// True while a backward node runs on this thread. Its operations read parameters, but no layer begins there.
 inline bool in_backward() { return state().backward_depth > 0; }
 
-/// Has LibTorch tell us when backward nodes run on this thread (on the CPU they run on the thread that calls `backward`).
+/// Has LibTorch tell us when backward nodes run on this thread (on the CPU they run on the thread that calls
+/// `backward`).
 class BackwardObserver {
  public:
   BackwardObserver()
@@ -121,9 +124,13 @@ class BackwardObserver {
                 .scopes({at::RecordScope::BACKWARD_FUNCTION}))) {}
   BackwardObserver(const BackwardObserver&) = delete;
   BackwardObserver& operator=(const BackwardObserver&) = delete;
-  ~BackwardObserver() { at::removeCallback(handle_); }
+  /// A guard may outlive its thread; the thread's callbacks are gone with it.
+  ~BackwardObserver() {
+    if (std::this_thread::get_id() == thread_) at::removeCallback(handle_);
+  }
 
  private:
+  std::thread::id thread_ = std::this_thread::get_id();
   at::CallbackHandle handle_;
 };
 

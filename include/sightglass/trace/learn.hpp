@@ -55,12 +55,12 @@ struct Trial {
 };
 
 /// Runs `owner` once on `inputs`, without gradients, and leaves everything as it was.
-inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs) {
+inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, Guide guide = nullptr) {
   Trial trial;
   const at::NoGradGuard no_gradients;
   const GeneratorStates generators(inputs);
   const auto detail = owner.wants_recording() ? Recorder::Detail::full : Recorder::Detail::names;
-  Recorder recorder(inputs, owner.state(), owner.buffers(), detail);
+  Recorder recorder(inputs, owner.state(), owner.buffers(), detail, std::move(guide));
   const uint64_t mode = owner.mode();
   try {
     const ListenerScope scope(recorder);
@@ -86,7 +86,8 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs) {
 /// How much of a tensor a trial is given. Small is cheap; whole is right where the layer knows its size.
 enum class SampleSize { cut, single, whole };
 
-/// The first image of the batch, at most 16 places a spatial dimension (`cut`); all of it (`single`); the batch (`whole`).
+/// The first image of the batch, at most 16 places a spatial dimension (`cut`); all of it (`single`); the batch
+/// (`whole`).
 inline at::Tensor sample_of(const at::Tensor& tensor, SampleSize size) {
   at::Tensor part = tensor.detach();
   if (size != SampleSize::whole && part.dim() > 0 && part.size(0) > 1) part = part.narrow(0, 0, 1);
@@ -94,6 +95,31 @@ inline at::Tensor sample_of(const at::Tensor& tensor, SampleSize size) {
     for (int64_t d = 2; d < part.dim(); ++d) part = part.narrow(d, 0, std::min<int64_t>(16, part.size(d)));
   }
   return part.clone();
+}
+
+/// Gives a trial up as soon as its operations can no longer be those seen around `anchor_event`: with the wrong inputs,
+/// a user's `forward` may go wrong in ways that no exception reports.
+inline Guide guide_along(const History& history, uint64_t anchor_event, std::vector<const void*> inputs) {
+  std::vector<uint64_t> starts;  // events that may be the trial's first operation
+  for (uint64_t event = anchor_event + 1; event-- > 0 && history.holds(event);) starts.push_back(event);
+  uint64_t step = 0;
+  return [&history, inputs = std::move(inputs), starts, step](const c10::FunctionSchema* schema,
+                                                              const std::vector<int>& given) mutable {
+    const auto is_wrong = [&](uint64_t start) {
+      const uint64_t event = start + step;
+      if (event >= history.count()) return false;
+      if (history[event].schema != schema) return true;
+      const auto& seen = history[event].arguments;
+      for (size_t i = 0; i < given.size(); ++i) {
+        if (given[i] < 0) continue;
+        if (i >= seen.size() || seen[i].impl() != inputs[static_cast<size_t>(given[i])]) return true;
+      }
+      return false;
+    };
+    starts.erase(std::remove_if(starts.begin(), starts.end(), is_wrong), starts.end());
+    ++step;
+    return !starts.empty();
+  };
 }
 
 /// True where the events from the layer's first operation to the latest are those of `signature`, and the inputs that
@@ -111,15 +137,17 @@ inline bool agrees(const Signature& signature, const History& history, uint64_t 
     const Read& read = signature.inputs[i];
     if (read.step == Read::never || read.step >= seen) continue;
     const auto& arguments = history[first + read.step].arguments;
-    if (read.argument >= arguments.size() || arguments[read.argument].impl() != inputs[i].unsafeGetTensorImpl()) return false;
+    if (read.argument >= arguments.size() || arguments[read.argument].impl() != inputs[i].unsafeGetTensorImpl())
+      return false;
   }
   return true;
 }
 
 /// Back along views and reshapings to the tensor that was computed.
 inline at::Tensor before_reshaping(at::Tensor tensor, const History& history, uint64_t event) {
-  static const std::set<std::string> reshapings{"aten::view",    "aten::reshape",   "aten::permute",   "aten::transpose", "aten::flatten",
-                                                "aten::contiguous", "aten::unflatten", "aten::squeeze", "aten::unsqueeze", "aten::t"};
+  static const std::set<std::string> reshapings{
+      "aten::view",       "aten::reshape",   "aten::permute", "aten::transpose", "aten::flatten",
+      "aten::contiguous", "aten::unflatten", "aten::squeeze", "aten::unsqueeze", "aten::t"};
   while (event-- > 0 && history.holds(event)) {
     const Event& earlier = history[event];
     const bool made_here = !earlier.results.empty() && earlier.results.front().impl() == tensor.unsafeGetTensorImpl();
@@ -188,16 +216,17 @@ inline Trial learn(Runnable& owner, const History& history, uint64_t anchor_even
   const auto attempt = [&](const std::vector<at::Tensor>& inputs) {
     std::vector<const void*> identities;
     for (const at::Tensor& input : inputs) identities.push_back(input.unsafeGetTensorImpl());
-    if (!tried_inputs.insert(std::move(identities)).second) return false;
+    if (!tried_inputs.insert(identities).second) return false;
     std::vector<at::Tensor> tried;
     for (const SampleSize size : {SampleSize::cut, SampleSize::single, SampleSize::whole}) {
       std::vector<at::Tensor> samples;
       for (const at::Tensor& input : inputs) samples.push_back(sample_of(input, size));
-      const bool same = !tried.empty() && std::equal(samples.begin(), samples.end(), tried.begin(),
-                                                     [](const at::Tensor& a, const at::Tensor& b) { return a.sizes() == b.sizes(); });
+      const bool same =
+          !tried.empty() && std::equal(samples.begin(), samples.end(), tried.begin(),
+                                       [](const at::Tensor& a, const at::Tensor& b) { return a.sizes() == b.sizes(); });
       if (same) continue;
       tried = samples;
-      Trial trial = run_trial(owner, samples);
+      Trial trial = run_trial(owner, samples, guide_along(history, anchor_event, identities));
       found.strays.insert(found.strays.end(), trial.strays.begin(), trial.strays.end());
       found.failure = trial.failure;
       if (trial.signature && agrees(*trial.signature, history, anchor_event, inputs)) {

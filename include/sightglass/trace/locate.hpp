@@ -27,7 +27,8 @@ struct Child {
 class Locator {
  public:
   /// `recording`: a trial run of the block; `children`: all of its direct children.
-  Locator(const Recording& recording, const std::vector<Child>& children) : recording_(recording), taken_(recording.size(), 0) {
+  Locator(const Recording& recording, const std::vector<Child>& children)
+      : recording_(recording), taken_(recording.size(), 0) {
     for (const Child& child : children) {
       if (has_state(*child.module)) take_span_of(child);
     }
@@ -52,12 +53,13 @@ class Locator {
     }
     if (occurrences.size() == 1) {
       const Span& whole = occurrences.front().back();
-      std::fill(taken_.begin() + static_cast<std::ptrdiff_t>(whole.begin), taken_.begin() + static_cast<std::ptrdiff_t>(whole.end), 1);
+      std::fill(taken_.begin() + static_cast<std::ptrdiff_t>(whole.begin),
+                taken_.begin() + static_cast<std::ptrdiff_t>(whole.end), 1);
       for (Span& span : occurrences.front()) signature.spans.insert(signature.spans.end() - 1, std::move(span));
       return;
     }
     const std::string problem =
-        !ran                  ? "it could not be called on anything that the block around it works on, or it runs no operation"
+        !ran ? "it could not be called on anything that the block around it works on, or it runs no operation"
         : occurrences.empty() ? "its operations do not occur in the block around it"
                               : "its operations occur " + std::to_string(occurrences.size()) +
                                     " times in the block around it, and nothing tells which of them is the layer";
@@ -72,7 +74,8 @@ class Locator {
   };
 
   static std::optional<Run> run_of(const Child& child, const at::Tensor& input) {
-    if (std::find(child.callable.input_counts.begin(), child.callable.input_counts.end(), 1U) == child.callable.input_counts.end()) {
+    if (std::find(child.callable.input_counts.begin(), child.callable.input_counts.end(), 1U) ==
+        child.callable.input_counts.end()) {
       return std::nullopt;
     }
     const at::NoGradGuard no_gradients;
@@ -98,7 +101,8 @@ class Locator {
     if (step + own.size() > recording_.size()) return false;
     for (size_t i = 0; i < own.size(); ++i) {
       const RecordedStep& theirs = recording_[step + i];
-      if (taken_[step + i] || theirs.schema != own[i].schema || theirs.arguments.size() != own[i].arguments.size()) return false;
+      if (taken_[step + i] || theirs.schema != own[i].schema || theirs.arguments.size() != own[i].arguments.size())
+        return false;
       for (size_t a = 0; a < own[i].arguments.size(); ++a) {
         if (!same_argument(own[i].arguments[a], theirs.arguments[a], sample, input)) return false;
       }
@@ -106,7 +110,8 @@ class Locator {
     return true;
   }
 
-  static bool same_argument(const c10::IValue& own, const c10::IValue& theirs, const at::Tensor& sample, const at::Tensor& input) {
+  static bool same_argument(const c10::IValue& own, const c10::IValue& theirs, const at::Tensor& sample,
+                            const at::Tensor& input) {
     if (own.tagKind() != theirs.tagKind()) return false;
     if (own.isTensor()) return !own.toTensor().is_same(sample) || theirs.toTensor().is_same(input);
     if (own.isTensorList() || own.isGenerator()) return true;
@@ -138,18 +143,21 @@ class Locator {
     for (const at::Tensor& tensor : runnable.state()) state.insert(tensor.unsafeGetTensorImpl());
     const auto reads = [&](size_t step) {
       const auto tensors = flat_tensors(recording_[step].arguments);
-      return std::any_of(tensors.begin(), tensors.end(), [&](const at::Tensor& t) { return state.count(t.unsafeGetTensorImpl()) != 0; });
+      return std::any_of(tensors.begin(), tensors.end(),
+                         [&](const at::Tensor& t) { return state.count(t.unsafeGetTensorImpl()) != 0; });
     };
     for (size_t step = 0; step < recording_.size(); ++step) {
       if (taken_[step] || !reads(step)) continue;
       if (const auto learned = child.callable ? learn_at(runnable, step) : std::nullopt) {
         const size_t first = step - learned->anchor;
         const size_t end = std::min(first + learned->steps.size(), recording_.size());
-        std::fill(taken_.begin() + static_cast<std::ptrdiff_t>(first), taken_.begin() + static_cast<std::ptrdiff_t>(end), 1);
+        std::fill(taken_.begin() + static_cast<std::ptrdiff_t>(first),
+                  taken_.begin() + static_cast<std::ptrdiff_t>(end), 1);
       } else {  // of unknown type: at least from its first to its last look at a parameter
         size_t last = step;
         for (size_t later = step; later < recording_.size(); ++later) last = reads(later) ? later : last;
-        std::fill(taken_.begin() + static_cast<std::ptrdiff_t>(step), taken_.begin() + static_cast<std::ptrdiff_t>(last) + 1, 1);
+        std::fill(taken_.begin() + static_cast<std::ptrdiff_t>(step),
+                  taken_.begin() + static_cast<std::ptrdiff_t>(last) + 1, 1);
       }
     }
   }
@@ -176,7 +184,8 @@ class Locator {
 /// The run of a block, with the places of its children that have no parameters.
 class BlockRunnable final : public ModuleRunnable {
  public:
-  BlockRunnable(const std::shared_ptr<torch::nn::Module>& module, std::string name, Callable callable, const std::vector<Child>& children)
+  BlockRunnable(const std::shared_ptr<torch::nn::Module>& module, std::string name, Callable callable,
+                const std::vector<Child>& children)
       : ModuleRunnable(module, std::move(name), std::move(callable)) {
     for (const Child& child : children) children_.push_back({child.module, child.name, child.callable});
   }
@@ -193,7 +202,8 @@ class BlockRunnable final : public ModuleRunnable {
     Locator locator(recording, children);
     for (const bool containers : {true, false}) {
       for (const Child& child : children) {
-        const bool sought = !has_state(*child.module) && child.callable && containers == !child.module->children().empty();
+        const bool sought =
+            !has_state(*child.module) && child.callable && containers == !child.module->children().empty();
         if (sought && !has_twin(child, children, signature)) locator.locate(child, signature);
       }
     }
@@ -203,7 +213,8 @@ class BlockRunnable final : public ModuleRunnable {
   /// Two siblings that do the same cannot be told apart, even if only one of them runs.
   static bool has_twin(const Child& child, const std::vector<Child>& children, Signature& signature) {
     for (const Child& other : children) {
-      if (other.module == child.module || typeid(*other.module) != typeid(*child.module) || has_state(*other.module)) continue;
+      if (other.module == child.module || typeid(*other.module) != typeid(*child.module) || has_state(*other.module))
+        continue;
       if (c10::str(*other.module) != c10::str(*child.module)) continue;
       signature.problems[child.module.get()] = "nothing tells it from its twin \"" + other.name + "\"";
       return true;

@@ -17,7 +17,9 @@
 /// `torch::nn` modules as runnables.
 namespace sightglass::detail {
 
-inline bool has_state(const torch::nn::Module& module) { return !module.parameters().empty() || !module.buffers().empty(); }
+inline bool has_state(const torch::nn::Module& module) {
+  return !module.parameters().empty() || !module.buffers().empty();
+}
 
 /// Training flags of a module and all inside of it, as one number.
 inline uint64_t training_flags(const std::vector<std::weak_ptr<torch::nn::Module>>& modules) {
@@ -33,7 +35,11 @@ inline uint64_t training_flags(const std::vector<std::weak_ptr<torch::nn::Module
 class ModuleRunnable : public Runnable {
  public:
   ModuleRunnable(const std::shared_ptr<torch::nn::Module>& module, std::string name, Callable callable)
-      : module_(module), address_(module.get()), name_(std::move(name)), type_(module->name()), callable_(std::move(callable)) {
+      : module_(module),
+        address_(module.get()),
+        name_(std::move(name)),
+        type_(module->name()),
+        callable_(std::move(callable)) {
     for (const auto& each : module->modules()) modules_.emplace_back(each);
   }
 
@@ -79,7 +85,8 @@ inline Callable callable_of_child(const std::shared_ptr<torch::nn::SequentialImp
   return {{1}, [weak, index](torch::nn::Module& /*module*/, const Tensors& inputs) {
             const auto alive = weak.lock();
             TORCH_CHECK(alive != nullptr && index < alive->size(), "the Sequential around it no longer exists");
-            torch::nn::AnyValue value = (alive->begin() + static_cast<std::ptrdiff_t>(index))->any_forward(inputs.at(0));
+            torch::nn::AnyValue value =
+                (alive->begin() + static_cast<std::ptrdiff_t>(index))->any_forward(inputs.at(0));
             Tensors outputs;
             TORCH_CHECK(flatten_any(value, outputs), "it returns a ", c10::demangle(value.type_info().name()),
                         ", which holds no tensors that sightglass can find");
@@ -88,10 +95,12 @@ inline Callable callable_of_child(const std::shared_ptr<torch::nn::SequentialImp
 }
 
 /// True where `SequentialImpl::forward` is what runs, not a derived class's own.
-inline bool is_plain_sequential(const torch::nn::Module& module) { return typeid(module) == typeid(torch::nn::SequentialImpl); }
+inline bool is_plain_sequential(const torch::nn::Module& module) {
+  return typeid(module) == typeid(torch::nn::SequentialImpl);
+}
 
-/// Does what `SequentialImpl::forward` does, and announces each child, so that children which read no parameter or run no
-/// operation have exact places. (A plain `Sequential` cannot hold another: LibTorch wants a derived class there.)
+/// Does what `SequentialImpl::forward` does, and announces each child, so that children which read no parameter or run
+/// no operation have exact places. (A plain `Sequential` cannot hold another: LibTorch wants a derived class there.)
 inline torch::nn::AnyValue run_sequential(torch::nn::SequentialImpl& sequential, torch::nn::AnyValue value) {
   const auto announce_value = [](const void* place, Side side, torch::nn::AnyValue& announced) {
     Tensors tensors;

@@ -154,6 +154,15 @@ class Marker {
   std::map<const jit::Value*, Known> known_;
 };
 
+/// An object of the same tensors, and so are those in it: what `forward` assigns to an attribute stays in the shell.
+inline c10::intrusive_ptr<c10::ivalue::Object> shell_of(const c10::ivalue::Object& object) {
+  auto shell = object.copy();
+  for (size_t slot = 0; slot < shell->slots().size(); ++slot) {
+    if (shell->getSlot(slot).isModule()) shell->setSlot(slot, shell_of(shell->getSlot(slot).toObjectRef()));
+  }
+  return shell;
+}
+
 /// A loaded model, run from its marked copy: the same operations in the same order at every call.
 class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_from_this<ScriptModel> {
  public:
@@ -214,7 +223,7 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) override {
     const auto object = object_.lock();
     TORCH_CHECK(object, "the TorchScript model no longer exists");
-    Stack stack{c10::IValue(object)};
+    Stack stack{c10::IValue(shell_of(*object))};
     for (const at::Tensor& input : inputs) stack.emplace_back(input);
     const std::shared_ptr<const jit::Code> code = marked_code(jit::Module(object));
     const auto& schema = jit::Module(object).get_method("forward").function().getSchema();

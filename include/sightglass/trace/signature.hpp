@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -40,7 +42,8 @@ struct Span {
   std::vector<Slot> outputs;
 };
 
-/// Where an input of the whole is read first: tensor argument `argument` (lists counted one by one) of operation `step`.
+/// Where an input of the whole is read first: tensor argument `argument` (lists counted one by one) of operation
+/// `step`.
 struct Read {
   static constexpr size_t never = static_cast<size_t>(-1);
   size_t step = never;
@@ -87,6 +90,17 @@ class Recording : public std::vector<RecordedStep> {
   std::vector<at::Tensor> inputs_;
 };
 
+/// Says, before each operation of a trial run, whether to go on; `given`: its tensor arguments, and for each of them
+/// the number of the trial's input that it is, or -1.
+using Guide = std::function<bool(const c10::FunctionSchema* schema, const std::vector<int>& given)>;
+
+/// Thrown through a user's `forward` to end a trial that its guide has given up.
+struct OffTheTrack : std::exception {
+  const char* what() const noexcept override {
+    return "called alone, it performs other operations than in the model's forward";
+  }
+};
+
 /// Listens to a trial run and writes down its signature. The model is not changed by it: whatever the run would write
 /// and has not made itself is replaced by a clone, as are all buffers (batch norm writes its running statistics without
 /// saying so in its schema), and generators by copies.
@@ -95,9 +109,9 @@ class Recorder final : public Listener {
   /// `full` keeps what each operation was given and gave.
   enum class Detail { names, full };
 
-  Recorder(const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& state, const std::vector<at::Tensor>& buffers,
-           Detail detail = Detail::names)
-      : inputs_(inputs), detail_(detail), recording_(inputs) {
+  Recorder(const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& state,
+           const std::vector<at::Tensor>& buffers, Detail detail = Detail::names, Guide guide = nullptr)
+      : inputs_(inputs), detail_(detail), guide_(std::move(guide)), recording_(inputs) {
     signature_.anchor = none;
     signature_.inputs.resize(inputs.size());
     for (const at::Tensor& tensor : state) state_.insert(tensor.unsafeGetTensorImpl());
@@ -127,7 +141,8 @@ class Recorder final : public Listener {
       open_.push_back(Span{place, signature_.steps.size(), 0, slots(values), {}});
       return;
     }
-    const auto opened = std::find_if(open_.rbegin(), open_.rend(), [&](const Span& span) { return span.place == place; });
+    const auto opened =
+        std::find_if(open_.rbegin(), open_.rend(), [&](const Span& span) { return span.place == place; });
     if (opened == open_.rend()) return;
     Span span = std::move(*opened);
     open_.erase(std::next(opened).base());
@@ -158,10 +173,14 @@ class Recorder final : public Listener {
     const auto& declared = op.schema().arguments();
     const auto given = arguments(op, stack);
     size_t argument = 0;
+    std::vector<int> which;
     for (size_t a = 0; a < given.size(); ++a) {
       for_each_tensor(given[a], [&](const at::Tensor& tensor) {
+        which.push_back(-1);
         for (size_t i = 0; i < inputs_.size(); ++i) {
-          if (signature_.inputs[i].step == Read::never && tensor.is_same(inputs_[i])) signature_.inputs[i] = {step, argument};
+          if (!tensor.is_same(inputs_[i])) continue;
+          which.back() = static_cast<int>(i);
+          if (signature_.inputs[i].step == Read::never) signature_.inputs[i] = {step, argument};
         }
         // Not where it is written: that may be an optimiser or an initialisation as well.
         const bool is_state = state_.count(tensor.unsafeGetTensorImpl()) != 0;
@@ -169,6 +188,7 @@ class Recorder final : public Listener {
         ++argument;
       });
     }
+    if (guide_ && !guide_(&op.schema(), which)) throw OffTheTrack();
   }
 
   void protect(const OperatorHandle& op, Stack& stack) {
@@ -227,6 +247,7 @@ class Recorder final : public Listener {
   Signature signature_;
   std::vector<at::Tensor> inputs_;
   Detail detail_;
+  Guide guide_;
   Recording recording_;
   std::vector<Span> open_;
   std::unordered_set<const c10::TensorImpl*> state_;

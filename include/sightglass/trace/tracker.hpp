@@ -116,7 +116,8 @@ class C10_EXPORT Tracker final : public Listener {
       open_.emplace_back(place, values);
       return;
     }
-    const auto opened = std::find_if(open_.rbegin(), open_.rend(), [&](const auto& entry) { return entry.first == place; });
+    const auto opened =
+        std::find_if(open_.rbegin(), open_.rend(), [&](const auto& entry) { return entry.first == place; });
     std::vector<at::Tensor> inputs;
     if (opened != open_.rend()) {
       inputs = std::move(opened->second);
@@ -195,7 +196,8 @@ class C10_EXPORT Tracker final : public Listener {
 
   /// Writes the operation into the history; returns the followers whose parameters it reads, and does not write.
   std::vector<Follower*> record(const OperatorHandle& op, const Stack& stack) {
-    const bool keep_alive = std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_recent(); });
+    const bool keep_alive =
+        std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_recent(); });
     constexpr uint64_t recent = 8;
     if (history_.count() >= recent) history_[history_.count() - recent].let_go();
     Event& event = history_.begin(&op.schema());
@@ -225,7 +227,8 @@ class C10_EXPORT Tracker final : public Listener {
     for (const auto& follower : followers_) {
       if (follower->length() > 0) under_way_.push_back(follower.get());
     }
-    std::stable_sort(under_way_.begin(), under_way_.end(), [](const auto* a, const auto* b) { return a->length() < b->length(); });
+    std::stable_sort(under_way_.begin(), under_way_.end(),
+                     [](const auto* a, const auto* b) { return a->length() < b->length(); });
     for (Follower* const follower : under_way_) follower->after(op, stack);
   }
 

@@ -8,14 +8,15 @@
 
 namespace sightglass {
 
-/// Class activation map: `map[n, s] = sum_k weights[n, k] * activations[n, k, s]`, the einsum `ck,nkij->ncij` at one class.
+/// Class activation map: `map[n, s] = sum_k weights[n, k] * activations[n, k, s]`, the einsum `ck,nkij->ncij` at one
+/// class.
 ///
-/// `activations` `[N, C, *S]`; `weights` `[K, C]` gives the maps of all K classes, `[N, K, *S]`. No bias and no rectifier:
-/// the map is signed. Zhou et al. 2016, "Learning Deep Features for Discriminative Localization".
+/// `activations` `[N, C, *S]`; `weights` `[K, C]` gives the maps of all K classes, `[N, K, *S]`. No bias and no
+/// rectifier: the map is signed. Zhou et al. 2016, "Learning Deep Features for Discriminative Localization".
 inline at::Tensor cam(const at::Tensor& activations, const at::Tensor& weights) {
   TORCH_CHECK(activations.dim() >= 3, "activations: came ", activations.sizes(), ", expected [N, C, *S]");
-  TORCH_CHECK(weights.dim() == 2 && weights.size(1) == activations.size(1), "weights: came ", weights.sizes(), ", expected [K, ",
-              activations.size(1), "] for activations ", activations.sizes());
+  TORCH_CHECK(weights.dim() == 2 && weights.size(1) == activations.size(1), "weights: came ", weights.sizes(),
+              ", expected [K, ", activations.size(1), "] for activations ", activations.sizes());
   const at::Tensor flat = at::matmul(weights, activations.flatten(2));  // [K, C] x [N, C, S]
   std::vector<int64_t> shape{activations.size(0), weights.size(0)};
   for (int64_t d = 2; d < activations.dim(); ++d) shape.push_back(activations.size(d));
@@ -24,9 +25,9 @@ inline at::Tensor cam(const at::Tensor& activations, const at::Tensor& weights) 
 
 /// CAM as a method for `explain`: the weights of the class in the linear layer that follows global average pooling.
 ///
-/// Without `weights`, they are those of the model's last linear layer or 1x1 convolution with as many inputs as the layer has
-/// channels and as many outputs as the model has classes; the target must be a class.
-/// torchcam's documentation rectifies, its code does not; pytorch-grad-cam has no CAM.
+/// Without `weights`, they are those of the model's last linear layer or 1x1 convolution with as many inputs as the
+/// layer has channels and as many outputs as the model has classes; the target must be a class. torchcam's
+/// documentation rectifies, its code does not; pytorch-grad-cam has no CAM.
 struct Cam {
   at::Tensor weights;  ///< `[K, C]`, or undefined
 
@@ -34,9 +35,9 @@ struct Cam {
     TORCH_CHECK(cut.has_class(), "Cam: the target is no class, so it has no weights; give a class, or use GradCam");
     const at::Tensor a = cut.activations();
     const at::Tensor all = (weights.defined() ? weights : head_of(cut)).detach().to(a.options());
-    TORCH_CHECK(all.dim() == 2 && all.size(0) == cut.output().size(1) && all.size(1) == a.size(1), "weights: came ", all.sizes(),
-                ", expected [", cut.output().size(1), ", ", a.size(1), "], [classes, channels], for layer \"", cut.layer_name(),
-                "\" with activations ", a.sizes());
+    TORCH_CHECK(all.dim() == 2 && all.size(0) == cut.output().size(1) && all.size(1) == a.size(1), "weights: came ",
+                all.sizes(), ", expected [", cut.output().size(1), ", ", a.size(1),
+                "], [classes, channels], for layer \"", cut.layer_name(), "\" with activations ", a.sizes());
     const at::Tensor chosen = all.index_select(0, cut.classes());  // [N, C]
     const at::Tensor flat = at::bmm(chosen.unsqueeze(1), a.flatten(2)).squeeze(1);
     std::vector<int64_t> shape = a.sizes().vec();
@@ -55,8 +56,9 @@ struct Cam {
         found = parameter.flatten(1);
       }
     }
-    TORCH_CHECK(found.defined(), "Cam: the model has no linear layer from the ", channels, " channels of layer \"", cut.layer_name(),
-                "\" to its output ", output.sizes(), "; CAM needs global average pooling and one linear layer after it: give its "
+    TORCH_CHECK(found.defined(), "Cam: the model has no linear layer from the ", channels, " channels of layer \"",
+                cut.layer_name(), "\" to its output ", output.sizes(),
+                "; CAM needs global average pooling and one linear layer after it: give its "
                 "weights as Cam{weights}, choose the last convolution, or use GradCam");
     return found;
   }
