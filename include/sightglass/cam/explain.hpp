@@ -41,7 +41,9 @@ class Pass {
       watches.push_back(model.watch(points_.back(), layer));
     }
     input_size_ = input.sizes().slice(2).vec();
-    output_ = model.forward(input.detach());
+    output_ = run(model, input);
+    TORCH_CHECK(output_.defined() && output_.dim() >= 1, "model: it gives ",
+                output_.defined() ? "one number" : "an undefined tensor", "; expected an output for each image, [N, ...]");
     for (const auto& point : points_) {
       point->check();
       TORCH_CHECK(point->activations().size(0) == output_.size(0), "layer \"", point->name(), "\": its output ",
@@ -89,6 +91,15 @@ class Pass {
   }
 
  private:
+  static at::Tensor run(const Model& model, const at::Tensor& input) {
+    try {
+      return model.forward(input.is_inference() ? input.clone() : input.detach());
+    } catch (...) {
+      model.check_differentiable();
+      throw;
+    }
+  }
+
   struct Evidence {
     Target target;
     at::Tensor score;

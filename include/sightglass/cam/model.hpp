@@ -86,6 +86,14 @@ class Model {
                 "and drops out; call eval() first");
   }
 
+  /// Throws where autograd cannot use a parameter.
+  void check_differentiable() const {
+    for (const auto& [name, value] : parameters()) {
+      TORCH_CHECK(!value.is_inference(), "model: its parameter \"", name, "\" was made inside of c10::InferenceMode, where "
+                  "autograd cannot use it; load or make the model outside of that scope");
+    }
+  }
+
   /// Parameters by name, in the order of registration.
   std::vector<std::pair<std::string, at::Tensor>> parameters() const {
     std::vector<std::pair<std::string, at::Tensor>> all;
