@@ -92,6 +92,7 @@ int explain_all(const support::Options& options) {
     try {
       bool complete = true;
       for (const support::Result& result : explainer.explain(support::read_input(file, options.size), outputs)) {
+        for (const std::string& warning : result.warnings) progress.say("explain: warning: " + warning);
         for (const std::string& failure : result.failures) progress.say("explain: " + file + ": " + failure);
         complete = complete && result.failures.empty();
         print(result, file, options, labels, progress);
@@ -108,7 +109,7 @@ int explain_all(const support::Options& options) {
     progress.advance();
   }
   if (files.size() > 1)
-    progress.say("explain: " + std::to_string(files.size()) + " files, " + std::to_string(failed) + " failed");
+    progress.say("explain: " + std::to_string(files.size()) + " files, " + std::to_string(failed) + " with errors");
   return failed == 0 ? all_well : some_failed;
 }
 

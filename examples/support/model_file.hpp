@@ -18,14 +18,16 @@ inline torch::jit::Module load_model(const std::string& path) {
   std::error_code unknown;
   TORCH_CHECK(fs::exists(path, unknown), "model \"", path, "\": no such file");
   TORCH_CHECK(!fs::is_directory(path, unknown), "model \"", path, "\": is a folder; expected a TorchScript file");
+  std::string reason;
   try {
     torch::jit::Module model = torch::jit::load(path, torch::kCPU);
     model.eval();
     return model;
   } catch (const std::exception& error) {
-    TORCH_CHECK(false, "model \"", path, "\": cannot be loaded as TorchScript (", one_line(error),
-                "); in Python: torch.jit.script(model.eval()).save(\"model.pt\")");
+    reason = one_line(error);
   }
+  C10_THROW_ERROR(Error, c10::str("model \"", path, "\": cannot be loaded as TorchScript (", reason,
+                                  "); in Python: torch.jit.script(model.eval()).save(\"model.pt\")"));
 }
 
 }  // namespace support

@@ -97,7 +97,7 @@ inline torch::Tensor read_npy(const std::string& path) {
   try {
     return detail::parse_npy(bytes);
   } catch (const c10::Error& error) {
-    TORCH_CHECK(false, "array \"", path, "\": ", error.msg());
+    C10_THROW_ERROR(Error, c10::str("array \"", path, "\": ", error.msg()));
   }
 }
 

@@ -38,10 +38,9 @@ by a map over the picture, and writes each picture with the map drawn over it. A
 is resized whole to --size, bilinearly, and normalised as torchvision does it.)";
 
 constexpr const char* footer =
-    R"(
-Files written
+    R"(Files written
   Without --out, cat.jpg gives cat_explained.png in the current folder. Several layers,
-  methods or targets give one picture: a grid. No input is ever written over; a file is
+  methods or targets give one picture, a grid. No input is ever written over; a file is
   written whole or not at all.
 
 --json
@@ -67,38 +66,48 @@ Examples
   explain model.pt scan.npy --raw map.npy --json
   explain model.pt --list-layers)";
 
+/// A check that the help does not describe: the option's text does.
+inline CLI::Validator quiet(CLI::Validator check) { return check.description(""); }
+
+inline std::string names_of_maps() {
+  std::string names;
+  for (const std::string& name : sightglass::colour_map_names()) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
 }  // namespace detail
 
 /// The command line that fills `options`.
 inline std::unique_ptr<CLI::App> command_line(Options& options) {
   auto app = std::make_unique<CLI::App>(detail::description, "explain");
   app->footer(detail::footer);
-  app->get_formatter()->column_width(34);
-  app->add_option("MODEL", options.model, "TorchScript file, as torch.jit.script or trace saves it");
-  app->add_option("IMAGE", options.inputs, "Pictures, folders of pictures, or .npy arrays");
+  app->get_formatter()->column_width(30);
+  app->add_option("MODEL", options.model, "TorchScript file, as torch.jit.script or trace saves it")->type_name("");
+  app->add_option("IMAGE", options.inputs, "Pictures, folders of pictures, or .npy arrays")->type_name("");
   app->add_option("--layer", options.layers, "Layers, by their path in the model [the last spatial one]")
-      ->type_name("PATH[,PATH...]")
+      ->type_name("PATH[,PATH]")
       ->delimiter(',');
-  app->add_option("--method", options.methods, "Methods; see --list-methods [grad-cam]")
-      ->type_name("NAME[,NAME...]")
+  app->add_option("--method", options.methods, "Methods, see --list-methods [grad-cam]")
+      ->type_name("NAME[,NAME]")
       ->delimiter(',');
-  app->add_option("--target", options.targets, "Class to explain; may be given several times [the prediction]")
+  app->add_option("--target", options.targets, "Class to explain; may be repeated [the prediction]")
       ->type_name("INDEX|LABEL");
   app->add_option("--labels", options.labels, "The classes' names, one a line")->type_name("FILE");
   app->add_option("--size", options.size, "Height and width that pictures are resized to [224]")
       ->type_name("PIXELS")
-      ->check(CLI::Range(1, 8192));
-  app->add_option("--colour-map", options.colour_map, "How values become colours [magma]")
+      ->check(detail::quiet(CLI::Range(1, 8192)));
+  app->add_option("--colour-map", options.colour_map,
+                  "How values become colours [magma], one of:\n" + detail::names_of_maps())
       ->type_name("NAME")
-      ->check(CLI::IsMember(sightglass::colour_map_names()));
+      ->check(detail::quiet(CLI::IsMember(sightglass::colour_map_names())));
   app->add_option("--alpha", options.alpha, "The map's weight over the picture, 0 to 1 [0.6]")
       ->type_name("SHARE")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(detail::quiet(CLI::Range(0.0, 1.0)));
   app->add_option("--out", options.out, "Picture to write, or the folder for several")->type_name("FILE|FOLDER");
   app->add_option("--raw", options.raw, "Write the maps as the method gives them: float32, [1, h, w]")
       ->type_name("FILE.npy|FOLDER");
   app->add_flag("--json", options.json, "Print the results as JSON lines, and nothing else");
-  app->add_flag("--list-layers", options.list_layers, "List the model's layers with the shapes of their outputs");
+  app->add_flag("--list-layers", options.list_layers, "List the layers with the shapes of their outputs");
   app->add_flag("--list-methods", options.list_methods, "List the methods");
   // Each takes the one word after it; the next is a picture again.
   for (const char* name : {"--layer", "--method", "--target"}) app->get_option(name)->allow_extra_args(false);
