@@ -1,7 +1,7 @@
 // What Grad-CAM at the last convolution costs, as ratios to the plain forward pass of the same run.
 //
-// Time: the median of interleaved runs. Memory: the most that LibTorch's CPU allocator held above what was there before.
-// A ratio is judged within one run only; the machine's own speed does not matter.
+// Time: the median of interleaved runs. Memory: the most that LibTorch's CPU allocator held above what was there
+// before. A ratio is judged within one run only; the machine's own speed does not matter.
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
@@ -76,7 +76,8 @@ size_t peak_of(const std::function<void()>& run) {
   return CountingAllocator::take_peak() - before;
 }
 
-void measure(const std::string& name, int64_t batch, int runs, const std::function<void()>& plain, const std::function<void()>& explained) {
+void measure(const std::string& name, int64_t batch, int runs, const std::function<void()>& plain,
+             const std::function<void()>& explained) {
   for (int warm = 0; warm < 3; ++warm) {
     plain();
     explained();
@@ -93,8 +94,9 @@ void measure(const std::string& name, int64_t batch, int runs, const std::functi
     ratios.push_back(explained_times.back() / plain_times.back());
   }
   const double memory = static_cast<double>(peak_of(explained)) / static_cast<double>(peak_of(plain));
-  std::printf("%-12s %5lld %12.2f %12.2f %8.3f %8.3f %8.3f\n", name.c_str(), static_cast<long long>(batch), 1e3 * median(plain_times),
-              1e3 * median(explained_times), median(explained_times) / median(plain_times), median(ratios), memory);
+  std::printf("%-12s %5lld %12.2f %12.2f %8.3f %8.3f %8.3f\n", name.c_str(), static_cast<long long>(batch),
+              1e3 * median(plain_times), 1e3 * median(explained_times), median(explained_times) / median(plain_times),
+              median(ratios), memory);
 }
 
 template <class Net>
@@ -118,9 +120,11 @@ int main() {
   c10::SetCPUAllocator(&allocator, 255);
   at::set_num_threads(2);
   std::printf("Grad-CAM at the last convolution, 224 x 224, 2 threads, LibTorch %s\n", TORCH_VERSION);
-  std::printf("%-12s %5s %12s %12s %8s %8s %8s\n", "network", "batch", "plain ms", "Grad-CAM ms", "time", "paired", "memory");
+  std::printf("%-12s %5s %12s %12s %8s %8s %8s\n", "network", "batch", "plain ms", "Grad-CAM ms", "time", "paired",
+              "memory");
   support::ResNet18 resnet;
   measure_net<support::ResNet18>("ResNet-18", resnet, [](support::ResNet18& net) { return sg::Layer(net->layer4); });
   support::MobileNetV2 mobilenet;
-  measure_net<support::MobileNetV2>("MobileNetV2", mobilenet, [](support::MobileNetV2& net) { return sg::Layer(net->features); });
+  measure_net<support::MobileNetV2>("MobileNetV2", mobilenet,
+                                    [](support::MobileNetV2& net) { return sg::Layer(net->features); });
 }

@@ -106,7 +106,8 @@ class MobileNetV2Impl : public nn::Module {
     struct Stage {
       int64_t expand, channels, blocks, stride;
     };
-    const std::vector<Stage> stages{{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2}, {6, 64, 4, 2}, {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+    const std::vector<Stage> stages{{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
+                                    {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
     add_convolution(3, 32, 3, 2);
     int64_t in = 32;
     for (const Stage& stage : stages) {

@@ -43,7 +43,8 @@ class Pass {
     input_size_ = input.sizes().slice(2).vec();
     output_ = run(model, input);
     TORCH_CHECK(output_.defined() && output_.dim() >= 1, "model: it gives ",
-                output_.defined() ? "one number" : "an undefined tensor", "; expected an output for each image, [N, ...]");
+                output_.defined() ? "one number" : "an undefined tensor",
+                "; expected an output for each image, [N, ...]");
     for (const auto& point : points_) {
       point->check();
       TORCH_CHECK(point->activations().size(0) == output_.size(0), "layer \"", point->name(), "\": its output ",

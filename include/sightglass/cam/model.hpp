@@ -89,7 +89,8 @@ class Model {
   /// Throws where autograd cannot use a parameter.
   void check_differentiable() const {
     for (const auto& [name, value] : parameters()) {
-      TORCH_CHECK(!value.is_inference(), "model: its parameter \"", name, "\" was made inside of c10::InferenceMode, where "
+      TORCH_CHECK(!value.is_inference(), "model: its parameter \"", name,
+                  "\" was made inside of c10::InferenceMode, where "
                   "autograd cannot use it; load or make the model outside of that scope");
     }
   }

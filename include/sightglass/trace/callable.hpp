@@ -93,6 +93,11 @@ Tensors call_forward(torch::nn::Module& module, Arguments... arguments) {
   return outputs;
 }
 
+template <class Impl>
+Tensors call_unary(torch::nn::Module& module, const Tensors& x) {
+  return call_forward<Impl>(module, x.at(0));
+}
+
 /// What is known of `Impl` at compile time: with which tensors its `forward` can be called. Empty when with none.
 template <class Impl>
 Callable callable_of() {
@@ -161,6 +166,12 @@ class C10_EXPORT KnownTypes {
 
  private:
   KnownTypes() { add_libtorch(); }
+  /// Most take one tensor; this spares every translation unit the search for more.
+  template <class... Impl>
+  void add_unary() {
+    const auto unary = [](Tensors (*call)(torch::nn::Module&, const Tensors&)) { return Callable{{1}, call}; };
+    (by_type_.emplace(std::type_index(typeid(Impl)), unary(&call_unary<Impl>)), ...);
+  }
   template <class... Impl>
   void add_all() {
     (by_type_.emplace(std::type_index(typeid(Impl)), callable_of<Impl>()), ...);
@@ -172,34 +183,30 @@ class C10_EXPORT KnownTypes {
 };
 
 inline void KnownTypes::add_libtorch() {
-  // Spelt out: users have a nn::TransformerImpl of their own.
+  // Spelt out: users have a TransformerImpl of their own.
   namespace nn = torch::nn;
-  add_all<nn::LinearImpl, nn::BilinearImpl, nn::IdentityImpl, nn::FlattenImpl, nn::UnflattenImpl, nn::EmbeddingImpl,
-          nn::EmbeddingBagImpl>();
-  add_all<nn::Conv1dImpl, nn::Conv2dImpl, nn::Conv3dImpl, nn::ConvTranspose1dImpl, nn::ConvTranspose2dImpl,
-          nn::ConvTranspose3dImpl>();
-  add_all<nn::BatchNorm1dImpl, nn::BatchNorm2dImpl, nn::BatchNorm3dImpl, nn::InstanceNorm1dImpl, nn::InstanceNorm2dImpl,
-          nn::InstanceNorm3dImpl, nn::LayerNormImpl, nn::GroupNormImpl, nn::LocalResponseNormImpl,
-          nn::CrossMapLRN2dImpl>();
-  add_all<nn::DropoutImpl, nn::Dropout2dImpl, nn::Dropout3dImpl, nn::AlphaDropoutImpl, nn::FeatureAlphaDropoutImpl>();
-  add_all<nn::ELUImpl, nn::SELUImpl, nn::HardshrinkImpl, nn::HardtanhImpl, nn::LeakyReLUImpl, nn::LogSigmoidImpl,
-          nn::SoftmaxImpl, nn::SoftminImpl, nn::LogSoftmaxImpl, nn::Softmax2dImpl, nn::PReLUImpl, nn::ReLUImpl,
-          nn::ReLU6Impl, nn::RReLUImpl, nn::CELUImpl, nn::GLUImpl, nn::GELUImpl, nn::SiLUImpl, nn::MishImpl,
-          nn::SigmoidImpl, nn::SoftplusImpl, nn::SoftshrinkImpl, nn::SoftsignImpl, nn::TanhImpl, nn::TanhshrinkImpl,
-          nn::ThresholdImpl>();
-  add_all<nn::MaxPool1dImpl, nn::MaxPool2dImpl, nn::MaxPool3dImpl, nn::AvgPool1dImpl, nn::AvgPool2dImpl,
-          nn::AvgPool3dImpl, nn::AdaptiveMaxPool1dImpl, nn::AdaptiveMaxPool2dImpl, nn::AdaptiveMaxPool3dImpl,
-          nn::AdaptiveAvgPool1dImpl, nn::AdaptiveAvgPool2dImpl, nn::AdaptiveAvgPool3dImpl, nn::MaxUnpool1dImpl,
-          nn::MaxUnpool2dImpl, nn::MaxUnpool3dImpl, nn::FractionalMaxPool2dImpl, nn::FractionalMaxPool3dImpl,
-          nn::LPPool1dImpl, nn::LPPool2dImpl>();
-  add_all<nn::ReflectionPad1dImpl, nn::ReflectionPad2dImpl, nn::ReplicationPad1dImpl, nn::ReplicationPad2dImpl,
-          nn::ReplicationPad3dImpl, nn::ZeroPad2dImpl, nn::ConstantPad1dImpl, nn::ConstantPad2dImpl,
-          nn::ConstantPad3dImpl>();
-  add_all<nn::UpsampleImpl, nn::PixelShuffleImpl, nn::PixelUnshuffleImpl, nn::FoldImpl, nn::UnfoldImpl,
-          nn::CosineSimilarityImpl, nn::PairwiseDistanceImpl>();
-  add_all<nn::RNNImpl, nn::LSTMImpl, nn::GRUImpl, nn::RNNCellImpl, nn::LSTMCellImpl, nn::GRUCellImpl,
-          nn::MultiheadAttentionImpl, nn::TransformerEncoderLayerImpl, nn::TransformerDecoderLayerImpl,
-          nn::TransformerEncoderImpl, nn::TransformerDecoderImpl, nn::TransformerImpl>();
+  add_unary<
+      nn::LinearImpl, nn::IdentityImpl, nn::FlattenImpl, nn::UnflattenImpl, nn::EmbeddingImpl, nn::Conv1dImpl,
+      nn::Conv2dImpl, nn::Conv3dImpl, nn::ConvTranspose1dImpl, nn::ConvTranspose2dImpl, nn::ConvTranspose3dImpl,
+      nn::BatchNorm1dImpl, nn::BatchNorm2dImpl, nn::BatchNorm3dImpl, nn::InstanceNorm1dImpl, nn::InstanceNorm2dImpl,
+      nn::InstanceNorm3dImpl, nn::LayerNormImpl, nn::GroupNormImpl, nn::LocalResponseNormImpl, nn::CrossMapLRN2dImpl,
+      nn::DropoutImpl, nn::Dropout2dImpl, nn::Dropout3dImpl, nn::AlphaDropoutImpl, nn::FeatureAlphaDropoutImpl,
+      nn::ELUImpl, nn::SELUImpl, nn::HardshrinkImpl, nn::HardtanhImpl, nn::LeakyReLUImpl, nn::LogSigmoidImpl,
+      nn::SoftmaxImpl, nn::SoftminImpl, nn::LogSoftmaxImpl, nn::Softmax2dImpl, nn::PReLUImpl, nn::ReLUImpl,
+      nn::ReLU6Impl, nn::RReLUImpl, nn::CELUImpl, nn::GLUImpl, nn::GELUImpl, nn::SiLUImpl, nn::MishImpl,
+      nn::SigmoidImpl, nn::SoftplusImpl, nn::SoftshrinkImpl, nn::SoftsignImpl, nn::TanhImpl, nn::TanhshrinkImpl,
+      nn::ThresholdImpl, nn::MaxPool1dImpl, nn::MaxPool2dImpl, nn::MaxPool3dImpl, nn::AvgPool1dImpl, nn::AvgPool2dImpl,
+      nn::AvgPool3dImpl, nn::AdaptiveMaxPool1dImpl, nn::AdaptiveMaxPool2dImpl, nn::AdaptiveMaxPool3dImpl,
+      nn::AdaptiveAvgPool1dImpl, nn::AdaptiveAvgPool2dImpl, nn::AdaptiveAvgPool3dImpl, nn::FractionalMaxPool2dImpl,
+      nn::FractionalMaxPool3dImpl, nn::LPPool1dImpl, nn::LPPool2dImpl, nn::ReflectionPad1dImpl, nn::ReflectionPad2dImpl,
+      nn::ReplicationPad1dImpl, nn::ReplicationPad2dImpl, nn::ReplicationPad3dImpl, nn::ZeroPad2dImpl,
+      nn::ConstantPad1dImpl, nn::ConstantPad2dImpl, nn::ConstantPad3dImpl, nn::UpsampleImpl, nn::PixelShuffleImpl,
+      nn::PixelUnshuffleImpl, nn::FoldImpl, nn::UnfoldImpl>();
+  add_all<nn::BilinearImpl, nn::EmbeddingBagImpl, nn::MaxUnpool1dImpl, nn::MaxUnpool2dImpl, nn::MaxUnpool3dImpl,
+          nn::CosineSimilarityImpl, nn::PairwiseDistanceImpl, nn::RNNImpl, nn::LSTMImpl, nn::GRUImpl, nn::RNNCellImpl,
+          nn::LSTMCellImpl, nn::GRUCellImpl, nn::MultiheadAttentionImpl, nn::TransformerEncoderLayerImpl,
+          nn::TransformerDecoderLayerImpl, nn::TransformerEncoderImpl, nn::TransformerDecoderImpl,
+          nn::TransformerImpl>();
 }
 
 /// Flattens what an `AnyModule` returned; types are compared exactly there.

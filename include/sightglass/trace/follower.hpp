@@ -226,7 +226,8 @@ class Follower {
         ++i;
         continue;
       }
-      const std::string failure = std::move(pending_[i].failure);
+      const std::string failure =
+          "its forward is not what ran, or its input could not be told; the last trial: " + pending_[i].failure;
       pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
       ++failures_;
       ++refused_[history[anchor].schema];
@@ -251,6 +252,8 @@ class Follower {
   void resume(const History& history, bool touched) {
     const uint64_t anchor = call_->first_event + call_->signature->anchor;
     const std::vector<Watch> watches = std::move(call_->watches);
+    Told told;
+    for (const Watch& watch : watches) told[watch.subscriber.get()] += watch.done ? 1 : 0;
     call_.reset();
     if (touched && agrees(*signature_, history, history.latest(), {})) return start(history, history.latest());
     TriedInputs tried;
@@ -258,15 +261,19 @@ class Follower {
     signature_ = nullptr;
     if (trial.signature) {
       adopt(std::move(*trial.signature));
-      return start(history, anchor);
+      return start(history, anchor, std::move(told));
     }
     for (const Watch& watch : watches) {
       if (!watch.done) watch.subscriber->miss("its operations were not those of its earlier calls: " + trial.failure);
     }
   }
 
-  /// A call whose anchor was `anchor_event` is under way; the latest event is about to be run.
-  void start(const History& history, uint64_t anchor_event) {
+  /// Of how many calls of their places subscribers have been told.
+  using Told = std::map<const Subscriber*, size_t>;
+
+  /// A call whose anchor was `anchor_event` is under way; the latest event is about to be run. `told`: before the call
+  /// left the signature that it was thought to have.
+  void start(const History& history, uint64_t anchor_event, Told told = {}) {
     call_ = std::make_unique<Call>();
     call_->signature = signature_;
     call_->first_event = anchor_event - signature_->anchor;
@@ -274,6 +281,10 @@ class Follower {
     for (const Span& span : signature_->spans) {
       for (const auto& [place, subscriber] : subscribers_) {
         if (place != span.place || subscriber->removed()) continue;
+        if (size_t& before = told[subscriber.get()]; before > 0) {
+          --before;
+          continue;
+        }
         call_->watches.push_back(
             {&span, subscriber, std::vector<at::Tensor>(span.inputs.size()), std::vector<char>(span.inputs.size(), 0)});
         for (const Slot& slot : span.outputs) keep(slot, history);

@@ -51,7 +51,11 @@ inline at::Tensor begin_graph(const at::Tensor& y) {
 /// autograd has saved.
 inline void become(const at::Tensor& held, const at::Tensor& other) {
   held.set_data(other);
-  if (other.requires_grad()) autograd::impl::set_gradient_edge(held, autograd::impl::gradient_edge(other));
+  if (other.requires_grad()) {
+    autograd::impl::set_gradient_edge(held, autograd::impl::gradient_edge(other));
+  } else if (held.requires_grad() && !held.is_leaf()) {
+    autograd::impl::set_gradient_edge(held, autograd::Edge());
+  }
 }
 
 /// Calls `told(gradient)` in each backward pass with the gradient with respect to `y` as it is at this moment.

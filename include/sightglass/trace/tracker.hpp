@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <atomic>
@@ -122,6 +123,11 @@ class C10_EXPORT Tracker final : public Listener {
     if (opened != open_.rend()) {
       inputs = std::move(opened->second);
       open_.erase(std::next(opened).base(), open_.end());
+    }
+    // A leaf has no node of its own at which a gradient could be told.
+    for (at::Tensor& value : values) {
+      const bool leaf = value.defined() && value.requires_grad() && value.is_leaf();
+      if (leaf && at::GradMode::is_enabled()) value = value.view_as(value);
     }
     for (const auto& subscriber : subscribers) {
       if (!subscriber->removed()) subscriber->leave(inputs, values);
