@@ -117,9 +117,22 @@ TEST_CASE("an element of a Sequential can be given by its handle", "[layer]") {
   torch::nn::Sequential net = nets::plain_sequential();
   net->eval();
   sg::Capture conv(net->ptr<torch::nn::Conv2dImpl>(4));
-  const Tensor y = net->forward(torch::randn({1, 3, 12, 12}));
+  sg::Capture element(net[0]);
+  const Tensor x = torch::randn({1, 3, 12, 12});
+  net->forward(x);
   CHECK(conv.output().size(1) == 6);
   CHECK(conv.name() == "torch::nn::Conv2dImpl");
+  CHECK(identical(element.output(), alone([&] { return net[0]->as<torch::nn::Conv2d>()->forward(x); })));
+
+  // A block of one's own, once its type is known.
+  nets::ResNet res;
+  res->eval();
+  sg::hookable<nets::BasicBlockImpl>();
+  const auto blocks = std::dynamic_pointer_cast<torch::nn::SequentialImpl>(res->named_modules()["layer1"]);
+  sg::Capture block((*blocks)[1]);
+  sg::Capture by_name(res, "layer1.1");
+  res->forward(x);
+  CHECK(identical(block.output(), by_name.output()));
 }
 
 TEST_CASE("layers of a transformer with chunk, view and permute between them are found by name", "[layer]") {

@@ -42,12 +42,13 @@ TEST_CASE("with how many tensors a forward can be called is read off its type", 
   using Counts = std::vector<size_t>;
   CHECK(sgd::callable_of<torch::nn::Conv2dImpl>().input_counts == Counts{1});
   CHECK(sgd::callable_of<TwoImpl>().input_counts == Counts{2});
-  CHECK(sgd::callable_of<ListImpl>().input_counts == Counts{1, 2, 3, 4});
   CHECK(sgd::callable_of<ByReferenceImpl>().input_counts == Counts{1});
   CHECK(sgd::callable_of<OptionalImpl>().input_counts == Counts{1, 2});
   CHECK(sgd::callable_of<torch::nn::LSTMImpl>().input_counts.front() == 1);
   CHECK(sgd::callable_of<torch::nn::MultiheadAttentionImpl>().input_counts.front() == 3);
   CHECK_FALSE(sgd::callable_of<NumberImpl>());
+  // How long a list has to be, nobody knows; a forward may index it without looking.
+  CHECK_FALSE(sgd::callable_of<ListImpl>());
   CHECK_FALSE(sgd::callable_of<NoForwardImpl>());
 }
 
@@ -57,8 +58,6 @@ TEST_CASE("a callable does what forward does", "[callable]") {
   TwoImpl two;
   CHECK(torch::equal(sgd::callable_of<TwoImpl>().call(two, {a, b}).at(0), a - b));
   CHECK_THROWS_WITH(sgd::callable_of<TwoImpl>().call(two, {a}), ContainsSubstring("cannot be called with 1 tensors"));
-  ListImpl list;
-  CHECK(sgd::callable_of<ListImpl>().call(list, {a, b}).at(0).is_same(b));
   OptionalImpl optional;
   CHECK(torch::equal(sgd::callable_of<OptionalImpl>().call(optional, {a, b}).at(0), a * b));
 

@@ -72,8 +72,9 @@ TEST_CASE("a trial run leaves the model, the random state and the gradients as t
   };
   const auto noisy = std::make_shared<NoisyImpl>();
   sgd::ModuleRunnable owner(noisy, "noisy", sgd::callable_of<NoisyImpl>());
+  const Tensor x = torch::randn({4, 3});
   const support::Snapshot before(*noisy);
-  const auto trial = sgd::run_trial(owner, {torch::randn({4, 3})});
+  const auto trial = sgd::run_trial(owner, {x});
   const support::Snapshot after(*noisy);
   CHECK(trial.failure.empty());
   REQUIRE(trial.signature.has_value());
@@ -85,8 +86,9 @@ TEST_CASE("a trial run leaves the model, the random state and the gradients as t
 TEST_CASE("a trial run that throws says why in one line, and leaves everything as it was", "[learn]") {
   torch::nn::BatchNorm2d norm(3);
   auto owner = runnable(norm);
+  const Tensor x = torch::randn({4, 3});
   const support::Snapshot before(*norm);
-  const auto trial = sgd::run_trial(owner, {torch::randn({4, 3})});
+  const auto trial = sgd::run_trial(owner, {x});
   CHECK_FALSE(trial.signature.has_value());
   CHECK_THAT(trial.failure, ContainsSubstring("expected 4D input"));
   CHECK(trial.failure.find('\n') == std::string::npos);

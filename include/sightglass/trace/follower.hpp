@@ -367,12 +367,21 @@ class Follower {
     if (!changed.is_same(input)) call_->replaced.push_back({std::move(input), std::move(changed), watch.span->end});
   }
 
+  /// True where the output is an input of the whole (the place runs nothing) that has not been read yet.
+  bool awaits_output(const Watch& watch) const {
+    return std::any_of(watch.span->outputs.begin(), watch.span->outputs.end(), [&](const Slot& slot) {
+      if (slot.step != Slot::given || kept_at(slot).defined()) return false;
+      const size_t read = call_->signature->inputs[slot.index].step;
+      return read != Read::never && read >= call_->position;
+    });
+  }
+
   /// Ends the watches whose span ends at the present position. `op`: the operation just run, its results on the stack.
   void finish_spans(const OperatorHandle* op, Stack* stack) {
     const std::shared_ptr<const Signature> signature = call_->signature;
     for (size_t i = 0; i < call_->watches.size(); ++i) {
       Watch& watch = call_->watches[i];
-      if (watch.done || watch.span->end > call_->position) continue;
+      if (watch.done || watch.span->end > call_->position || awaits_output(watch)) continue;
       watch.done = true;
       for (size_t input = 0; input < watch.inputs.size(); ++input) enter(watch, input);
       if (!watch.subscriber->removed()) finish(watch, op, stack);

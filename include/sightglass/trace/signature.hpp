@@ -130,7 +130,7 @@ class Recorder final : public Listener {
     for (const c10::IValue& value : results(op, stack)) {
       for_each_tensor(value, [&](const at::Tensor& tensor) {
         made_[tensor.unsafeGetTensorImpl()] = Slot{step, index++};
-        own_storages_.insert(storage_of(tensor));
+        if (foreign_storages_.count(storage_of(tensor)) == 0) own_storages_.insert(storage_of(tensor));
         made_tensors_.emplace_back(tensor);
       });
     }
@@ -177,6 +177,7 @@ class Recorder final : public Listener {
     for (size_t a = 0; a < given.size(); ++a) {
       for_each_tensor(given[a], [&](const at::Tensor& tensor) {
         which.push_back(-1);
+        note_storage(tensor);
         for (size_t i = 0; i < inputs_.size(); ++i) {
           if (!tensor.is_same(inputs_[i])) continue;
           which.back() = static_cast<int>(i);
@@ -206,6 +207,14 @@ class Recorder final : public Listener {
         });
       }
     }
+  }
+
+  /// Memory that was there before the run; what looks at it later, as a view, is as precious.
+  void note_storage(const at::Tensor& tensor) {
+    const void* const storage = storage_of(tensor);
+    const bool is_input = std::any_of(inputs_.begin(), inputs_.end(),
+                                      [&](const at::Tensor& input) { return storage_of(input) == storage; });
+    if (!is_input && own_storages_.count(storage) == 0) foreign_storages_.insert(storage);
   }
 
   bool is_endangered(const at::Tensor& tensor, bool written) const {
@@ -254,6 +263,7 @@ class Recorder final : public Listener {
   std::unordered_set<const c10::TensorImpl*> buffers_;
   std::unordered_map<const c10::TensorImpl*, Slot> made_;
   std::unordered_set<const void*> own_storages_;
+  std::unordered_set<const void*> foreign_storages_;
   std::unordered_map<const c10::TensorImpl*, at::Tensor> clones_;
   std::vector<at::Tensor> kept_;
   std::vector<TensorRef> made_tensors_;  // weak: a dead tensor's address is not used again while one looks at it
