@@ -120,8 +120,9 @@ TEST_CASE("a recorded run changes no parameter, even one that was looked at thro
   torch::manual_seed(2);
   torch::nn::Linear fc(3, 3);
   const Tensor outside = torch::ones({3, 3});
+  const Tensor input = torch::randn({3, 3});
   const support::Snapshot before(*fc);
-  record(*fc, torch::randn({3, 3}), [&](const Tensor& x) {
+  record(*fc, input, [&](const Tensor& x) {
     const Tensor y = fc->forward(x) + outside.t();  // reads the weight's transpose, and another's
     fc->weight.mul_(0.5);
     fc->weight.t().add_(1);
