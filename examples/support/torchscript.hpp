@@ -8,10 +8,12 @@
 #include <torch/nn/modules/pooling.h>
 #include <torch/script.h>
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <sstream>
 #include <string>
-#include <utility>
+#include <variant>
 
 // A trained torch::nn network as TorchScript, without Python: LibTorch compiles TorchScript's source in C++.
 namespace support {
@@ -32,8 +34,8 @@ class ScriptWriter {
     const std::string bias = layer.bias.defined() ? "self.bias" : "None";
     add(made, "weight", layer.weight);
     if (layer.bias.defined()) add(made, "bias", layer.bias);
-    TORCH_CHECK(c10::holds_alternative<torch::ExpandingArray<2>>(options.padding()), "padding: expected numbers");
-    const auto& padding = c10::get<torch::ExpandingArray<2>>(options.padding());
+    using std::get;  // c10::get, found by its argument, on LibTorch 1.13.1; both throw where the padding is no numbers
+    const auto& padding = get<torch::ExpandingArray<2>>(options.padding());
     return with_forward(made, "torch.conv2d(x, self.weight, " + bias + ", " + list(*options.stride()) + ", " +
                                   list(*padding) + ", " + list(*options.dilation()) + ", " +
                                   std::to_string(options.groups()) + ")");
