@@ -4,6 +4,7 @@
 #include <torch/nn/modules/container/any.h>
 #include <torch/nn/modules/container/sequential.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,7 +19,9 @@
 namespace sightglass::detail {
 
 inline bool has_state(const torch::nn::Module& module) {
-  return !module.parameters().empty() || !module.buffers().empty();
+  if (!module.parameters(/*recurse=*/false).empty() || !module.buffers(/*recurse=*/false).empty()) return true;
+  const auto children = module.children();
+  return std::any_of(children.begin(), children.end(), [](const auto& child) { return has_state(*child); });
 }
 
 /// Training flags of a module and all inside of it, as one number.
@@ -49,16 +52,16 @@ class ModuleRunnable : public Runnable {
   std::vector<size_t> input_counts() const override { return callable_.input_counts; }
   uint64_t mode() const override { return training_flags(modules_); }
 
+  // Module by module: LibTorch's own recursion makes a name for each tensor, which costs more than a small explanation.
   std::vector<at::Tensor> state() const override {
-    const auto module = module_.lock();
-    if (module == nullptr) return {};
     std::vector<at::Tensor> all = buffers();
-    for (const at::Tensor& parameter : module->parameters()) all.push_back(parameter);
+    collect(all, [](const torch::nn::Module& module) { return module.parameters(/*recurse=*/false); });
     return all;
   }
   std::vector<at::Tensor> buffers() const override {
-    const auto module = module_.lock();
-    return module == nullptr ? std::vector<at::Tensor>() : module->buffers();
+    std::vector<at::Tensor> all;
+    collect(all, [](const torch::nn::Module& module) { return module.buffers(/*recurse=*/false); });
+    return all;
   }
 
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) override {
@@ -71,6 +74,15 @@ class ModuleRunnable : public Runnable {
   std::shared_ptr<torch::nn::Module> module() const { return module_.lock(); }
 
  private:
+  template <class TensorsOf>
+  void collect(std::vector<at::Tensor>& into, TensorsOf&& tensors_of) const {
+    for (const auto& weak : modules_) {
+      const auto each = weak.lock();
+      if (each == nullptr) continue;
+      for (at::Tensor& tensor : tensors_of(*each)) into.push_back(std::move(tensor));
+    }
+  }
+
   std::weak_ptr<torch::nn::Module> module_;
   const void* address_;
   std::string name_;
