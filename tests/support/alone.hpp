@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/Parallel.h>
+
 #include <exception>
 #include <thread>
 #include <utility>
@@ -7,12 +9,13 @@
 namespace support {
 
 /// Runs `run` on a thread of its own, where nobody watches: calling a watched layer here would be one more call of it.
-/// Returns its result; what it throws is thrown here.
+/// With as many threads as here, since sums are split by them. Returns its result; what it throws is thrown here.
 template <class Run>
 auto alone(Run&& run) {
   decltype(run()) result{};
   std::exception_ptr thrown;
-  std::thread([&] {
+  std::thread([&, threads = at::get_num_threads()] {
+    at::set_num_threads(threads);
     try {
       result = run();
     } catch (...) {

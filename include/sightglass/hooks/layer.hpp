@@ -16,8 +16,8 @@ namespace sightglass {
 
 /// A place in a model: what hooks, captures and `explain` are given.
 ///
-/// From a handle (`net->layer4`), from an element of a `Sequential` by name, from an `AnyModule`, or by `layer(model,
-/// "name")`. Holds nothing of the model alive.
+/// From a handle (`net->layer4`), from an element of a `Sequential` (`net->layer4[1]`, a block of your own by name), or
+/// by `layer(model, "name")`. Holds nothing of the model alive.
 class Layer {
  public:
   /// A `torch::nn` handle, whose type says how the layer is called.
