@@ -11,6 +11,7 @@ torch::Tensor explained_elsewhere(Net net, const torch::Tensor& input);
 
 int main() {
   Net net;
+  net->eval();
   const torch::Tensor input = torch::rand({1, 3, 8, 8});
   const torch::Tensor expected = net->conv->forward(input);
 
