@@ -15,4 +15,5 @@ write_basic_package_version_file(sightglassConfigVersion.cmake COMPATIBILITY Sam
                                  ARCH_INDEPENDENT)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/sightglassConfig.cmake"
               "${CMAKE_CURRENT_BINARY_DIR}/sightglassConfigVersion.cmake"
+              "${CMAKE_CURRENT_SOURCE_DIR}/cmake/sightglassTorch.cmake"
         DESTINATION "${package_dir}")
