@@ -37,7 +37,7 @@ constexpr int shown_count = 16;
 struct Options {
   std::string out = "shapes";
   uint64_t seed = 1;
-  int epochs = 30;
+  int epochs = 42;
   int pictures = 1000;
   int threads = 0;
 };
