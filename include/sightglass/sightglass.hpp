@@ -11,6 +11,8 @@
 #include "sightglass/trace/runnable.hpp"
 #include "sightglass/trace/signature.hpp"
 #include "sightglass/trace/learn.hpp"
+#include "sightglass/trace/signature_store.hpp"
+#include "sightglass/trace/subscriber.hpp"
 #include "sightglass/trace/follower.hpp"
 #include "sightglass/trace/tracker.hpp"
 #include "sightglass/trace/gradient.hpp"

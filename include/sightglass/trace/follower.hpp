@@ -3,11 +3,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -15,74 +13,11 @@
 
 #include "sightglass/trace/gradient.hpp"
 #include "sightglass/trace/learn.hpp"
+#include "sightglass/trace/signature_store.hpp"
+#include "sightglass/trace/subscriber.hpp"
 
 /// Follows a model's run operation by operation along a signature, and tells when places begin and end.
 namespace sightglass::detail {
-
-/// Whether an input is known before the place has read it.
-enum class Arrival { in_time, late };
-
-/// Who is told of the calls of one place. Removed by the flag, from any thread; the tracker forgets it afterwards.
-class Subscriber {
- public:
-  Subscriber() = default;
-  Subscriber(const Subscriber&) = delete;
-  Subscriber& operator=(const Subscriber&) = delete;
-  virtual ~Subscriber() = default;
-
-  /// An input is known. `in_time`: it is about to be read for the first time, and the place goes on with what is
-  /// returned.
-  virtual at::Tensor enter(size_t /*index*/, const at::Tensor& input, Arrival /*arrival*/) { return input; }
-  /// The place has ended. An input that could not be kept is undefined; outputs may be replaced.
-  virtual void leave(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) = 0;
-  /// A call began but could not be followed.
-  virtual void miss(const std::string& why) = 0;
-  /// A parameter was read, by a call of another kind or by somebody else.
-  virtual void wonder(const std::string& /*why*/) {}
-  /// False saves keeping the inputs until the place ends.
-  virtual bool wants_inputs() const { return true; }
-
-  void remove() { removed_ = true; }
-  bool removed() const { return removed_; }
-
- private:
-  std::atomic<bool> removed_{false};
-};
-
-/// Signatures learned in this process, so that the second guard on a layer pays nothing.
-class C10_EXPORT SignatureStore {
- public:
-  static SignatureStore& global() {
-    static SignatureStore store;
-    return store;
-  }
-
-  std::shared_ptr<const Signature> find(const Runnable& owner) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto entry = entries_.find({owner.id(), owner.mode()});
-    const auto lifetime = owner.lifetime();
-    const bool same = entry != entries_.end() && !entry->second.lifetime.owner_before(lifetime) &&
-                      !lifetime.owner_before(entry->second.lifetime);
-    return same ? entry->second.signature : nullptr;
-  }
-
-  void put(const Runnable& owner, std::shared_ptr<const Signature> signature) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (auto entry = entries_.begin(); entry != entries_.end();) {
-      entry = entry->second.lifetime.expired() ? entries_.erase(entry) : std::next(entry);
-    }
-    const uint64_t mode = signature->mode;
-    entries_[{owner.id(), mode}] = {owner.lifetime(), std::move(signature)};
-  }
-
- private:
-  struct Entry {
-    std::weak_ptr<const void> lifetime;
-    std::shared_ptr<const Signature> signature;
-  };
-  std::mutex mutex_;
-  std::map<std::pair<const void*, uint64_t>, Entry> entries_;
-};
 
 /// One runnable, watched on one thread for any number of places inside of it.
 class Follower {
@@ -101,6 +36,13 @@ class Follower {
   /// True while its last run leaves something to learn: then the recent tensors are kept alive.
   bool wants_recent() const { return signature_ == nullptr && failures_ < 3; }
 
+  /// True while more has to be known of past operations than that they were: what they were given and made. Where a
+  /// learned layer begins at its anchor and nobody asks for inputs, it has not.
+  bool wants_history() const {
+    return signature_ == nullptr || signature_->anchor > 0 || !pending_.empty() ||
+           std::any_of(subscribers_.begin(), subscribers_.end(),
+                       [](const auto& s) { return s.second->wants_inputs(); });
+  }
   /// True where an operation may be one before the anchor, so that what it writes may be an input.
   bool may_begin_with(const c10::FunctionSchema* schema) const {
     if (signature_ == nullptr) return wants_recent();

@@ -90,10 +90,7 @@ class C10_EXPORT Tracker final : public Listener {
       }
       if (!kept_.empty()) save_what_is_written(op, stack);
       op.callBoxed(stack);
-      Event& event = history_[history_.latest()];
-      for (const c10::IValue& value : results(op, stack)) {
-        for_each_tensor(value, [&](const at::Tensor& tensor) { event.results.emplace_back(tensor); });
-      }
+      if (wants_history()) record_results(op, stack);
       tell_after(op, stack);
     } catch (...) {
       for (const auto& follower : followers_) follower->abort();
@@ -200,22 +197,29 @@ class C10_EXPORT Tracker final : public Listener {
     return std::any_of(followers_.begin(), followers_.end(), [&](const auto& f) { return f->may_begin_with(schema); });
   }
 
+  bool wants_history() const {
+    return std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_history(); });
+  }
+
   /// Writes the operation into the history; returns the followers whose parameters it reads, and does not write.
   std::vector<Follower*> record(const OperatorHandle& op, const Stack& stack) {
-    const bool keep_alive =
-        std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_recent(); });
     constexpr uint64_t recent = 8;
     if (history_.count() >= recent) history_[history_.count() - recent].let_go();
     Event& event = history_.begin(&op.schema());
+    const bool wanted = wants_history();
+    const bool keep_alive =
+        wanted && std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_recent(); });
     std::vector<Follower*> touched;
     const auto& declared = op.schema().arguments();
     const auto given = arguments(op, stack);
     for (size_t i = 0; i < given.size(); ++i) {
       for_each_tensor(given[i], [&](const at::Tensor& tensor) {
-        event.arguments.emplace_back(tensor);
         for (const auto& follower : followers_) follower->refuse_stray(tensor);
-        if (keep_alive) event.arguments.back().keep_alive();
-        if (writes(declared[i]) && may_begin_with(&op.schema())) event.arguments.back().save();
+        if (wanted) {
+          event.arguments.emplace_back(tensor);
+          if (keep_alive) event.arguments.back().keep_alive();
+          if (writes(declared[i]) && may_begin_with(&op.schema())) event.arguments.back().save();
+        }
         const auto reader = readers_.find(tensor.unsafeGetTensorImpl());
         if (reader == readers_.end() || writes(declared[i])) return;
         for (const auto& follower : followers_) {
@@ -225,6 +229,13 @@ class C10_EXPORT Tracker final : public Listener {
       });
     }
     return touched;
+  }
+
+  void record_results(const OperatorHandle& op, const Stack& stack) {
+    Event& event = history_[history_.latest()];
+    for (const c10::IValue& value : results(op, stack)) {
+      for_each_tensor(value, [&](const at::Tensor& tensor) { event.results.emplace_back(tensor); });
+    }
   }
 
   /// Inner layers are told before those around them, as their calls return first.
