@@ -34,7 +34,8 @@ class Entry {
   at::Tensor tensor(const std::string& key) const { return at(key).toTensor(); }
   std::vector<Entry> entries(const std::string& key) const {
     std::vector<Entry> all;
-    for (const c10::IValue& value : at(key).toListRef()) all.emplace_back(value);
+    const c10::IValue list = at(key);
+    for (const c10::IValue& value : list.toListRef()) all.emplace_back(value);
     return all;
   }
 
