@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cmath>
 #include <map>
 #include <memory>
 #include <string>
@@ -70,7 +71,7 @@ class Pass {
                 "method: came a map ", map.defined() ? c10::str(map.sizes()) : std::string("that is undefined"),
                 " for activations ", activations.sizes(), "; expected [N, *S]");
     at::Tensor gradient_size;
-    if (cut.used_gradients()) gradient_size = cut.gradients().flatten(1).abs().amax(1);
+    if (cut.used_gradients()) gradient_size = at::linalg_vector_norm(cut.gradients().flatten(1), INFINITY, 1);
     return {std::move(map), cut.scores(), cut.classes(), input_size_, std::move(gradient_size)};
   }
 
@@ -128,8 +129,9 @@ class Pass {
     const at::AutoGradMode with_graph(true);
     std::vector<at::Tensor> handles;
     for (const auto& point : points_) handles.push_back(point->handle());
-    std::vector<at::Tensor> found = torch::autograd::grad({evidence.score.sum()}, handles, {}, /*retain_graph=*/true,
-                                                          /*create_graph=*/false, /*allow_unused=*/true);
+    std::vector<at::Tensor> found =
+        torch::autograd::grad({evidence.score}, handles, {at::ones_like(evidence.score)}, /*retain_graph=*/true,
+                              /*create_graph=*/false, /*allow_unused=*/true);
     for (size_t i = 0; i < found.size(); ++i) {
       const at::Tensor& activations = points_[i]->activations();
       const auto dtype = detail::map_dtype(activations);

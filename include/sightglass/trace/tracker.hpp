@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -46,10 +47,11 @@ class C10_EXPORT Tracker final : public Listener {
     auto found = std::find_if(followers_.begin(), followers_.end(),
                               [&](const auto& follower) { return follower->owner().id() == owner->id(); });
     if (found == followers_.end()) {
-      for (const at::Tensor& tensor : owner->state()) {
-        readers_[tensor.unsafeGetTensorImpl()].push_back(owner->id());
-      }
       followers_.push_back(std::make_unique<Follower>(std::move(owner)));
+      for (const at::Tensor& tensor : followers_.back()->owner().state()) {
+        readers_.emplace_back(tensor.unsafeGetTensorImpl(), followers_.back().get());
+      }
+      std::sort(readers_.begin(), readers_.end());
       found = followers_.end() - 1;
     }
     (*found)->subscribe(place, std::move(subscriber));
@@ -159,24 +161,22 @@ class C10_EXPORT Tracker final : public Listener {
       list.erase(std::remove_if(list.begin(), list.end(), removed), list.end());
       entry = list.empty() ? marked_.erase(entry) : std::next(entry);
     }
-    const auto unused = [](const auto& follower) { return !follower->purge(); };
-    const auto last = std::remove_if(followers_.begin(), followers_.end(), unused);
-    if (last != followers_.end()) {
-      followers_.erase(last, followers_.end());
-      index_readers();
+    std::set<const Follower*> unused;
+    for (const auto& follower : followers_) {
+      if (!follower->purge()) unused.insert(follower.get());
+    }
+    if (!unused.empty()) {
+      const auto is_unused = [&](const Follower* follower) { return unused.count(follower) != 0; };
+      readers_.erase(std::remove_if(readers_.begin(), readers_.end(),
+                                    [&](const auto& reader) { return is_unused(reader.second); }),
+                     readers_.end());
+      followers_.erase(std::remove_if(followers_.begin(), followers_.end(),
+                                      [&](const auto& follower) { return is_unused(follower.get()); }),
+                       followers_.end());
     }
     if (followers_.empty() && marked_.empty()) {
       history_.clear();
       if (state().listener == this) listen(nullptr);
-    }
-  }
-
-  void index_readers() {
-    readers_.clear();
-    for (const auto& follower : followers_) {
-      for (const at::Tensor& tensor : follower->owner().state()) {
-        readers_[tensor.unsafeGetTensorImpl()].push_back(follower->owner().id());
-      }
     }
   }
 
@@ -220,11 +220,11 @@ class C10_EXPORT Tracker final : public Listener {
           if (keep_alive) event.arguments.back().keep_alive();
           if (writes(declared[i]) && may_begin_with(&op.schema())) event.arguments.back().save();
         }
-        const auto reader = readers_.find(tensor.unsafeGetTensorImpl());
-        if (reader == readers_.end() || writes(declared[i])) return;
-        for (const auto& follower : followers_) {
-          const auto& ids = reader->second;
-          if (std::find(ids.begin(), ids.end(), follower->owner().id()) != ids.end()) touched.push_back(follower.get());
+        if (writes(declared[i])) return;
+        const Reader first(tensor.unsafeGetTensorImpl(), nullptr);
+        for (auto reader = std::lower_bound(readers_.begin(), readers_.end(), first);
+             reader != readers_.end() && reader->first == first.first; ++reader) {
+          touched.push_back(reader->second);
         }
       });
     }
@@ -256,7 +256,8 @@ class C10_EXPORT Tracker final : public Listener {
   History history_;
   std::vector<std::unique_ptr<Follower>> followers_;
   std::vector<Follower*> under_way_;
-  std::unordered_map<const void*, std::vector<const void*>> readers_;  // a parameter's address -> ids of its owners
+  using Reader = std::pair<const void*, Follower*>;
+  std::vector<Reader> readers_;  // a parameter's address and whose it is, sorted
   std::unordered_map<const void*, std::vector<std::shared_ptr<Subscriber>>> marked_;
   std::vector<std::pair<const void*, std::vector<at::Tensor>>> open_;  // marked places that have begun
   std::vector<std::pair<const void*, std::weak_ptr<Keeper>>> kept_;
