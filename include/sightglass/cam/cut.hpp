@@ -3,18 +3,43 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "sightglass/cam/model.hpp"
+#include "sightglass/cam/target.hpp"
 #include "sightglass/trace/gradient.hpp"
 
 namespace sightglass {
 
-/// What a method is given: a layer's activations and what goes with them, for one target.
+class Cut;
+
+namespace detail {
+
+/// What a cut asks of the pass that it was made by.
+class CutSource {
+ public:
+  CutSource() = default;
+  CutSource(const CutSource&) = delete;
+  CutSource& operator=(const CutSource&) = delete;
+  virtual ~CutSource() = default;
+  virtual at::Tensor gradients() = 0;
+  virtual at::Tensor hessian_times(const at::Tensor& vector) = 0;
+  virtual at::Tensor input() = 0;
+  virtual Target target() = 0;
+  virtual Cut with_target(const Target& target) = 0;
+  virtual Cut again(const at::Tensor& input, const at::Tensor& images) = 0;
+  virtual at::Tensor scores_of(const at::Tensor& input, const at::Tensor& images) = 0;
+  virtual at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) = 0;
+  virtual at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) = 0;
+};
+
+}  // namespace detail
+
+/// What a method is given: a layer's activations and what goes with them, for one target; and the means to run the
+/// model again on what a method changes.
 ///
 /// Tensors are in float32 for half and bfloat16 models, in float64 for float64, on the activations' device.
 class Cut {
@@ -23,9 +48,12 @@ class Cut {
   at::Tensor activations() const { return activations_; }
   /// `[N, C, *S]`: gradients of the target's score with respect to the activations; one backward pass for all layers.
   at::Tensor gradients() const {
-    if (!gradients_->defined()) *gradients_ = compute_gradients_();
+    if (!gradients_->defined()) *gradients_ = source_->gradients();
     return *gradients_;
   }
+  /// `[N, C, *S]`: the Hessian of the score with respect to the activations, times `vector` `[N, C, *S]`; 0 where the
+  /// score is linear in them. A backward pass through the backward pass.
+  at::Tensor hessian_times(const at::Tensor& vector) const { return source_->hessian_times(vector); }
   /// `[N]`: the target's score.
   at::Tensor scores() const { return scores_; }
   /// `[N]` int64: the target's class; -1 where it is no class.
@@ -34,6 +62,28 @@ class Cut {
   bool has_class() const { return has_class_; }
   /// The model's output.
   at::Tensor output() const { return output_; }
+  /// `[N, ...]`: what the model was given.
+  at::Tensor input() const { return source_->input(); }
+  Target target() const { return source_->target(); }
+
+  /// The cut of the same pass for another target.
+  Cut with_target(const Target& target) const { return source_->with_target(target); }
+  /// The cut at the same layer of a pass on another input, `[M, ...]`, for the target of these images: row j was made
+  /// from image `images[j]` (`[M]` int64).
+  Cut again(const at::Tensor& input, const at::Tensor& images) const { return source_->again(input, images); }
+  /// `[M]`: the target's scores for another input, without gradients.
+  at::Tensor scores_of(const at::Tensor& input, const at::Tensor& images) const {
+    return source_->scores_of(input, images);
+  }
+  /// `[M]`: the target's scores when the layer gives `activations` `[M, C, *S]` instead, without gradients.
+  at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) const {
+    return source_->scores_with(activations, images);
+  }
+  /// `[M, ...]`: gradients of the target's scores with respect to another input.
+  at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) const {
+    return source_->input_gradients(input, images);
+  }
+
   const Model& model() const { return *model_; }
   const std::string& layer_name() const { return layer_name_; }
   /// True once a method has asked for gradients.
@@ -49,7 +99,8 @@ class Cut {
   const Model* model_ = nullptr;
   std::string layer_name_;
   std::shared_ptr<at::Tensor> gradients_ = std::make_shared<at::Tensor>();
-  std::function<at::Tensor()> compute_gradients_;
+  std::shared_ptr<detail::CutSource> source_;
+  std::shared_ptr<const void> owner_;  // keeps the pass, where nobody else does
 };
 
 namespace detail {
@@ -109,6 +160,31 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
   std::weak_ptr<Tracker> tracker_;
   at::Tensor handle_;
   at::Tensor activations_;
+  std::string missed_;
+};
+
+/// Stands at a layer during a pass whose activations there are given.
+class Replacement final : public Subscriber {
+ public:
+  explicit Replacement(at::Tensor activations) : activations_(std::move(activations)) {}
+
+  bool wants_inputs() const override { return false; }
+  void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override {
+    const at::Tensor& y = outputs.front();
+    TORCH_CHECK(y.sizes() == activations_.sizes(), "activations: came ", activations_.sizes(), ", the layer gives ",
+                y.sizes());
+    outputs.front() = activations_;
+    replaced_ = true;
+  }
+  void miss(const std::string& why) override { missed_ = why; }
+  void check(const std::string& name) const {
+    TORCH_CHECK(replaced_, "layer \"", name, "\": its activations could not be replaced: ",
+                missed_.empty() ? std::string("it did not run") : missed_);
+  }
+
+ private:
+  at::Tensor activations_;
+  bool replaced_ = false;
   std::string missed_;
 };
 

@@ -38,11 +38,13 @@ class Pass {
     std::vector<detail::Watch> watches;
     for (const Layer& given : layers) {
       const Layer layer = model.layer(given);
+      layers_.push_back(layer);
       points_.push_back(std::make_shared<detail::CutPoint>(layer.name(), tracker));
       watches.push_back(model.watch(points_.back(), layer));
     }
+    input_ = input.is_inference() ? input.clone() : input.detach();
     input_size_ = input.sizes().slice(2).vec();
-    output_ = run(model, input);
+    output_ = run(model, input_);
     TORCH_CHECK(output_.defined() && output_.dim() >= 1, "model: it gives ",
                 output_.defined() ? "one number" : "an undefined tensor",
                 "; expected an output for each image, [N, ...]");
@@ -88,14 +90,14 @@ class Pass {
     cut.output_ = output();
     cut.model_ = &model_;
     cut.layer_name_ = points_[layer]->name();
-    cut.compute_gradients_ = [this, evidence, layer] { return gradients(*evidence).at(layer); };
+    cut.source_ = std::make_shared<Source>(*this, target, evidence, layer);
     return cut;
   }
 
  private:
   static at::Tensor run(const Model& model, const at::Tensor& input) {
     try {
-      return model.forward(input.is_inference() ? input.clone() : input.detach());
+      return model.forward(input);
     } catch (...) {
       model.check_differentiable();
       throw;
@@ -107,6 +109,54 @@ class Pass {
     at::Tensor score;
     at::Tensor classes;
     std::vector<at::Tensor> gradients;
+  };
+
+  /// The means to run again; valid while the pass is.
+  class Source final : public detail::CutSource {
+   public:
+    Source(const Pass& pass, Target target, std::shared_ptr<Evidence> evidence, size_t layer)
+        : pass_(pass), target_(std::move(target)), evidence_(std::move(evidence)), layer_(layer) {}
+
+    at::Tensor gradients() override { return pass_.gradients(*evidence_).at(layer_); }
+    at::Tensor hessian_times(const at::Tensor& vector) override {
+      return pass_.hessian_times(*evidence_, layer_, vector);
+    }
+    at::Tensor input() override { return pass_.input_; }
+    Target target() override { return target_; }
+    Cut with_target(const Target& target) override { return pass_.at(layer_, target); }
+    Cut again(const at::Tensor& input, const at::Tensor& images) override {
+      const Target target = target_.of(pass_.output(), images);
+      auto pass = std::make_shared<const Pass>(pass_.model_, input, std::vector<Layer>{pass_.layers_[layer_]});
+      Cut cut = pass->at(0, target);
+      cut.owner_ = std::move(pass);
+      return cut;
+    }
+    at::Tensor scores_of(const at::Tensor& input, const at::Tensor& images) override {
+      const at::NoGradGuard no_gradients;
+      return target_.of(pass_.output(), images).scores(run(pass_.model_, input.to(pass_.input_.dtype())));
+    }
+    at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) override {
+      const at::NoGradGuard no_gradients;
+      const auto replacement =
+          std::make_shared<detail::Replacement>(activations.to(pass_.points_[layer_]->activations().dtype()));
+      const detail::Watch watch = pass_.model_.watch(replacement, pass_.layers_[layer_]);
+      const at::Tensor output = run(pass_.model_, pass_.input_.index_select(0, images.to(pass_.input_.device())));
+      replacement->check(pass_.layers_[layer_].name());
+      return target_.of(pass_.output(), images).scores(output);
+    }
+    at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) override {
+      const c10::InferenceMode gradients_are_possible(false);
+      const at::AutoGradMode with_graph(true);
+      const at::Tensor leaf = input.detach().to(pass_.input_.dtype()).clone().requires_grad_();
+      const at::Tensor score = target_.of(pass_.output(), images).scores(run(pass_.model_, leaf));
+      return torch::autograd::grad({score.sum()}, {leaf}).front();
+    }
+
+   private:
+    const Pass& pass_;
+    Target target_;
+    std::shared_ptr<Evidence> evidence_;
+    size_t layer_;
   };
 
   std::shared_ptr<Evidence> evidence_for(const Target& target) const {
@@ -142,7 +192,25 @@ class Pass {
     return evidence.gradients;
   }
 
+  at::Tensor hessian_times(const Evidence& evidence, size_t layer, const at::Tensor& vector) const {
+    const c10::InferenceMode gradients_are_possible(false);
+    const at::AutoGradMode with_graph(true);
+    const at::Tensor& handle = points_[layer]->handle();
+    const at::Tensor first = torch::autograd::grad({evidence.score.sum()}, {handle}, {}, /*retain_graph=*/true,
+                                                   /*create_graph=*/true, /*allow_unused=*/true)
+                                 .front();
+    at::Tensor second;
+    if (first.defined() && first.requires_grad()) {
+      second = torch::autograd::grad({(first * vector.to(first.dtype())).sum()}, {handle}, {}, /*retain_graph=*/true,
+                                     /*create_graph=*/false, /*allow_unused=*/true)
+                   .front();
+    }
+    return second.defined() ? second.detach().to(vector.dtype()) : at::zeros_like(vector);
+  }
+
   Model model_;
+  std::vector<Layer> layers_;
+  at::Tensor input_;
   std::vector<std::shared_ptr<detail::CutPoint>> points_;
   at::Tensor output_;
   std::vector<int64_t> input_size_;

@@ -72,6 +72,9 @@ class Explanation {
   /// The explained class of each image, `[N]` int64; -1 where the target is no class.
   const at::Tensor& targets() const { return targets_; }
 
+  /// The spatial size of what the model was given.
+  const std::vector<int64_t>& input_size() const { return input_size_; }
+
   /// Each map brought to [0, 1] by its own minimum and maximum. A constant map becomes 0; never NaN.
   at::Tensor normalised() const {
     const auto or_one = [](const at::Tensor& divisor) {

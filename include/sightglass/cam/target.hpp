@@ -21,7 +21,7 @@ class Target {
   using Score = std::function<at::Tensor(const at::Tensor&)>;
 
   /// The class with the highest score, for each image.
-  Target() : Target("the prediction", predicted, score_of(predicted)) {}
+  Target() : Target("the prediction", predicted, score_of(predicted), chosen_from(predicted)) {}
 
   /// The same class for all images. Throws when used on an output without that class.
   template <class Index, class = std::enable_if_t<std::is_integral_v<Index> && !std::is_same_v<Index, bool>>>
@@ -32,7 +32,7 @@ class Target {
   Target(const std::vector<int64_t>& indices)  // NOLINT(google-explicit-constructor)
       : Target(at::tensor(indices, at::kLong)) {}
   /// The same from an int64 tensor `[N]`.
-  explicit Target(at::Tensor indices) : Target(from_tensor(std::move(indices))) {}
+  explicit Target(const at::Tensor& indices) : Target(from_tensor(indices), chosen_from(from_tensor(indices))) {}
 
   /// Any function from the model's output to one number an image, `[N]`.
   template <class Fn, class = std::enable_if_t<std::is_invocable_r_v<at::Tensor, Fn&, const at::Tensor&>>, class = void>
@@ -64,7 +64,8 @@ class Target {
   /// The sum of a class's scores over the places where `mask` (`[H, W]` or `[N, H, W]`) is not 0; output `[N, classes,
   /// H, W]`.
   static Target segmentation(int64_t index, const at::Tensor& mask) {
-    return {"class " + std::to_string(index) + " within the mask", nullptr, [index, mask](const at::Tensor& output) {
+    return {"class " + std::to_string(index) + " within the mask", nullptr,
+            [index, mask](const at::Tensor& output) {
               TORCH_CHECK(output.dim() == 4, "target: a segmentation target needs an output [N, classes, H, W], came ",
                           output.sizes());
               check_index(index, output.size(1));
@@ -75,6 +76,9 @@ class Target {
                           "mask: came ", mask.sizes(), ", expected [H, W] or [N, H, W] of the output's ",
                           plane.sizes());
               return (plane * mask.to(plane.device()).ne(0).to(plane.dtype())).flatten(1).sum(1);
+            },
+            [index, mask](const at::Tensor& /*output*/, const at::Tensor& images) {
+              return segmentation(index, mask.dim() == 3 ? mask.index_select(0, images.to(mask.device())) : mask);
             }};
   }
 
@@ -108,20 +112,36 @@ class Target {
   /// True where the target is a class, or made of one: where `classes` are indices.
   bool has_class() const { return rule_->classes != nullptr; }
 
+  /// The same for a batch whose row j was made from image `images[j]` (`[M]` int64) of the batch that gave `output`: a
+  /// prediction stays what it was for that image.
+  Target of(const at::Tensor& output, const at::Tensor& images) const {
+    return rule_->of == nullptr ? *this : rule_->of(output, images);
+  }
+
   /// Equal for copies of one target.
   const void* id() const { return rule_.get(); }
 
  private:
   using Classes = std::function<at::Tensor(const at::Tensor&)>;
+  using Of = std::function<Target(const at::Tensor& output, const at::Tensor& images)>;
   struct Rule {
     std::string name;
     Classes classes;
     Score score;
+    Of of;  ///< null where the rule is the same for all images
   };
 
-  Target(std::string name, Classes classes, Score score)
-      : rule_(std::make_shared<const Rule>(Rule{std::move(name), std::move(classes), std::move(score)})) {}
-  explicit Target(const Classes& classes) : Target("the class", classes, score_of(classes)) {}
+  Target(std::string name, Classes classes, Score score, Of of = nullptr)
+      : rule_(
+            std::make_shared<const Rule>(Rule{std::move(name), std::move(classes), std::move(score), std::move(of)})) {}
+  explicit Target(const Classes& classes, Of of = nullptr)
+      : Target("the class", classes, score_of(classes), std::move(of)) {}
+
+  static Of chosen_from(const Classes& classes) {
+    return [classes](const at::Tensor& output, const at::Tensor& images) {
+      return Target(classes(output).index_select(0, images.to(output.device())));
+    };
+  }
 
   static void check_index(int64_t index, int64_t classes) {
     TORCH_CHECK(index >= 0 && index < classes, "target: came class ", index, ", the model gives ", classes,

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+
+#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/weigh.hpp"
+
+namespace sightglass {
+
+/// Ablation-CAM: `map = relu(sum_k w_k A_k)`, `w_k = (y - y_k) / y`, where `y_k` is the score with channel k of the
+/// layer at zero. No gradients.
+///
+/// An image whose score y is 0 has weights 0. Desai and Ramaswamy 2020, "Ablation-CAM: Visual Explanations for Deep
+/// Convolutional Network via Gradient-free Localization". pytorch-grad-cam sets the channel to a large negative number
+/// where the layer's minimum is not 0.
+struct AblationCam {
+  Runs runs = {};
+
+  at::Tensor operator()(const Cut& cut) const {
+    const at::Tensor a = cut.activations();
+    const at::Tensor without =
+        detail::scores_of_variants(cut, runs, a.size(1), [&](int64_t image, int64_t first, int64_t last) {
+          at::Tensor ablated = a[image].unsqueeze(0).repeat_interleave(last - first, 0);
+          const at::Tensor row = at::arange(last - first, a.options().dtype(at::kLong));
+          ablated.index_put_({row, row + first}, at::zeros({}, a.options()));
+          return cut.scores_with(ablated, detail::of_image(image, last - first));
+        });
+    const at::Tensor y = cut.scores().to(a.dtype()).unsqueeze(1);
+    return detail::weigh(((y - without.to(a.dtype())) / y).masked_fill(y.eq(0), 0), a).relu_();
+  }
+};
+
+}  // namespace sightglass

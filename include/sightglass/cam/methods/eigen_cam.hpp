@@ -1,0 +1,75 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/weigh.hpp"
+
+namespace sightglass {
+
+/// Whether each channel's mean over places is taken off before the first principal component is sought.
+enum class Centring { none, channel_means };
+
+namespace detail {
+
+/// Makes the element of largest magnitude of each map `[N, P]` positive: an eigenvector's sign is arbitrary.
+inline at::Tensor with_positive_peak(const at::Tensor& flat) {
+  const at::Tensor peak = flat.gather(1, flat.abs().argmax(1, /*keepdim=*/true));
+  return flat * at::where(peak.lt(0), -at::ones_like(peak), at::ones_like(peak));
+}
+
+}  // namespace detail
+
+/// Eigen-CAM: the projection of the activations, as a matrix of places by channels, on their first right singular
+/// vector. It looks at no class.
+///
+/// `activations` `[N, C, *S]`; returns `[N, *S]`, signed such that the element of largest magnitude is positive. From
+/// the eigenvectors of the Gram matrix of the smaller side, in float64. Muhammad and Yeasin 2020, "Eigen-CAM: Class
+/// Activation Map using Principal Components": not centred. pytorch-grad-cam always centres, and leaves the sign to
+/// chance.
+inline at::Tensor eigen_cam(const at::Tensor& activations, Centring centring = Centring::none) {
+  detail::check_activations(activations);
+  at::Tensor a = activations.flatten(2);  // [N, C, P]
+  if (centring == Centring::channel_means) a = a - a.mean(2, true);
+  const bool by_places = a.size(2) <= a.size(1);
+  const at::Tensor one = by_places ? a : a.transpose(1, 2);
+  const at::Tensor gram = at::bmm(one.transpose(1, 2), one).to(at::kDouble);
+  // NaN would make LAPACK throw; it shall come out as NaN.
+  const at::Tensor finite = gram.isfinite().flatten(1).all(1).view({-1, 1, 1});
+  const at::Tensor vectors = std::get<1>(at::linalg_eigh(at::where(finite, gram, at::zeros_like(gram))));
+  const at::Tensor first = vectors.select(2, vectors.size(2) - 1).to(a.dtype());  // eigenvalues ascend
+  // The eigenvector over channels is the singular vector v: project. Over places it is u: A v = A A^T u / |A^T u|.
+  at::Tensor projected;
+  if (by_places) {
+    const at::Tensor v = at::bmm(a, first.unsqueeze(2));  // [N, C, 1]
+    const at::Tensor length = v.norm(2, {1}, true).clamp_min(1e-30);
+    projected = at::bmm(a.transpose(1, 2), v / length).squeeze(2);
+  } else {
+    projected = at::bmm(first.unsqueeze(1), a).squeeze(1);
+  }
+  return detail::with_positive_peak(projected).view(detail::map_shape(activations));
+}
+
+/// EigenGrad-CAM: Eigen-CAM of `gradients * activations`, which looks at the class. As in pytorch-grad-cam, which
+/// centres.
+inline at::Tensor eigen_grad_cam(const at::Tensor& activations, const at::Tensor& gradients,
+                                 Centring centring = Centring::none) {
+  detail::check_pair(activations, gradients);
+  return eigen_cam(gradients * activations, centring);
+}
+
+/// Eigen-CAM as a method for `explain`.
+struct EigenCam {
+  Centring centring = Centring::none;
+  at::Tensor operator()(const Cut& cut) const { return eigen_cam(cut.activations(), centring); }
+};
+
+/// EigenGrad-CAM as a method for `explain`.
+struct EigenGradCam {
+  Centring centring = Centring::none;
+  at::Tensor operator()(const Cut& cut) const { return eigen_grad_cam(cut.activations(), cut.gradients(), centring); }
+};
+
+}  // namespace sightglass

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/weigh.hpp"
+
+namespace sightglass {
+
+/// Grad-CAM element-wise: `map[n, s] = sum_k relu(gradients[n, k, s] * activations[n, k, s])`.
+///
+/// `activations` and `gradients` `[N, C, *S]`; returns `[N, *S]`. Pillai and Pirsiavash 2021, "Explainable Models with
+/// Consistent Interpretations". pytorch-grad-cam agrees.
+inline at::Tensor grad_cam_element_wise(const at::Tensor& activations, const at::Tensor& gradients) {
+  detail::check_pair(activations, gradients);
+  return (gradients * activations).relu_().sum(1);
+}
+
+/// The same as a method for `explain`, at any layer.
+struct GradCamElementWise {
+  at::Tensor operator()(const Cut& cut) const { return grad_cam_element_wise(cut.activations(), cut.gradients()); }
+};
+
+}  // namespace sightglass

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/weigh.hpp"
+
+namespace sightglass {
+
+/// Grad-CAM++: `alpha = g^2 / (2 g^2 + sum_s(A) g^3)`, 0 where the denominator is 0; weights `sum_s alpha * relu(g)`;
+/// `map = relu(sum_k weights * A)`.
+///
+/// `activations` A and `gradients` g of the score `[N, C, *S]`; returns `[N, *S]`. Chattopadhay et al. 2018,
+/// "Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks"; their factor exp(score) is common to all
+/// channels of an image and left out. pytorch-grad-cam adds 1e-6 to the denominator, which outweighs it where gradients
+/// are small; torchcam loses the division.
+inline at::Tensor grad_cam_plus_plus(const at::Tensor& activations, const at::Tensor& gradients) {
+  detail::check_pair(activations, gradients);
+  const at::Tensor sums = detail::over_places(activations.flatten(2).sum(2), activations);
+  // Divided by g^2: alpha = 1 / (2 + sum_s(A) g), and squares of small gradients do not vanish.
+  const at::Tensor denominator = sums * gradients + 2;
+  const at::Tensor alpha = denominator.reciprocal().masked_fill_(denominator.eq(0), 0);
+  return detail::weigh((alpha * gradients.relu()).flatten(2).sum(2), activations).relu_();
+}
+
+/// The same as a method for `explain`, at any layer.
+struct GradCamPlusPlus {
+  at::Tensor operator()(const Cut& cut) const { return grad_cam_plus_plus(cut.activations(), cut.gradients()); }
+};
+
+}  // namespace sightglass

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/cut.hpp"
+
+namespace sightglass {
+
+namespace detail {
+
+/// Places in (0, 1) and weights of the Gauss-Legendre rule with `count` points, by Newton's method on the polynomial.
+inline std::vector<std::pair<double, double>> gauss_legendre(int64_t count) {
+  std::vector<std::pair<double, double>> rule;
+  const auto n = static_cast<double>(count);
+  for (int64_t i = 0; i < count; ++i) {
+    double x = std::cos(M_PI * (static_cast<double>(i) + .75) / (n + .5));
+    double slope = 0;
+    for (int round = 0; round < 100; ++round) {
+      double before = 1, value = x;
+      for (int64_t k = 2; k <= count; ++k) {
+        const auto order = static_cast<double>(k);
+        before = std::exchange(value, ((2 * order - 1) * x * value - (order - 1) * before) / order);
+      }
+      slope = n * (x * value - before) / (x * x - 1);
+      const double step = value / slope;
+      x -= step;
+      if (std::abs(step) < 1e-15) break;
+    }
+    rule.emplace_back((x + 1) / 2, 1 / ((1 - x * x) * slope * slope));
+  }
+  return rule;
+}
+
+}  // namespace detail
+
+/// Integrated gradients: `(x - x0) * integral of the gradient along the straight line from the baseline x0 to x`,
+/// summed over the input's channels. Looks at input and output only; the layer does not matter.
+///
+/// The map is `[N, *S]`, the input's size, signed; its sum is the difference of the scores of x and x0 (completeness).
+/// The integral is Gauss-Legendre's, as captum's. Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks".
+struct IntegratedGradients {
+  int64_t steps = 50;
+  double baseline = 0;
+  Runs runs = {};
+
+  at::Tensor operator()(const Cut& cut) const { return attributions(cut).sum(1); }
+
+  /// The same for each input channel: `[N, C, *S]`.
+  at::Tensor attributions(const Cut& cut) const {
+    TORCH_CHECK(steps > 0, "steps: came ", steps, ", expected at least 1");
+    const at::Tensor x = cut.input();
+    const at::Tensor from = at::full_like(x, baseline);
+    const at::Tensor images = at::arange(x.size(0), at::kLong);
+    at::Tensor sum = at::zeros_like(x);
+    int64_t done = 0;
+    for (const auto& [place, weight] : detail::gauss_legendre(steps)) {
+      sum += cut.input_gradients(from + (x - from) * place, images) * weight;
+      if (runs.progress && !runs.progress(++done, steps)) throw Cancelled();
+    }
+    return (x - from) * sum;
+  }
+};
+
+}  // namespace sightglass

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/cut.hpp"
+
+namespace sightglass {
+
+/// Occlusion: how much the score falls when a window of the input, all channels, is covered; at each place the mean
+/// over the windows that cover it. Looks at input and output only; the layer does not matter.
+///
+/// The map is `[N, *S]`, the input's size, signed. Windows stand every `stride` places, the last one may stand out of
+/// the input. Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks"; as captum's `Occlusion`.
+struct Occlusion {
+  int64_t window = 32;
+  int64_t stride = 16;
+  double baseline = 0;  ///< what covers the input
+  Runs runs = {};
+
+  at::Tensor operator()(const Cut& cut) const {
+    TORCH_CHECK(window > 0 && stride > 0 && stride <= window, "window, stride: came ", window, " and ", stride,
+                "; expected 0 < stride <= window, so that every place is covered");
+    const at::Tensor x = cut.input();
+    const at::IntArrayRef size = x.sizes().slice(2);
+    std::vector<int64_t> counts;
+    int64_t count = 1;
+    for (const int64_t length : size) {
+      counts.push_back(std::max<int64_t>(0, (length - window + stride - 1) / stride) + 1);
+      count *= counts.back();
+    }
+    const at::Tensor y = cut.scores();
+    const at::Tensor total = at::zeros(shape(x), y.options());
+    const at::Tensor covered = at::zeros(size, y.options());
+    detail::scores_of_variants(cut, runs, count, [&](int64_t image, int64_t first, int64_t last) {
+      std::vector<at::Tensor> variants;
+      for (int64_t i = first; i < last; ++i) {
+        variants.push_back(x[image].clone());
+        part(variants.back(), 1, i, counts).fill_(baseline);
+      }
+      const at::Tensor scores = cut.scores_of(at::stack(variants), detail::of_image(image, last - first));
+      const at::Tensor fall = y[image] - scores;
+      for (int64_t i = first; i < last; ++i) {
+        part(total[image], 0, i, counts).add_(fall[i - first]);
+        if (image == 0) part(covered, 0, i, counts).add_(1);
+      }
+      return scores;
+    });
+    return total / covered;
+  }
+
+ private:
+  static std::vector<int64_t> shape(const at::Tensor& x) {
+    std::vector<int64_t> all = x.sizes().vec();
+    all.erase(all.begin() + 1);
+    return all;
+  }
+  /// What window number `index` covers of `tensor`, whose spatial dimensions begin at `from`.
+  at::Tensor part(at::Tensor tensor, int64_t from, int64_t index, const std::vector<int64_t>& counts) const {
+    for (auto d = static_cast<int64_t>(counts.size()); d-- > 0;) {
+      const int64_t place = index % counts[static_cast<size_t>(d)] * stride;
+      index /= counts[static_cast<size_t>(d)];
+      tensor = tensor.slice(from + d, place, std::min(place + window, tensor.size(from + d)));
+    }
+    return tensor;
+  }
+};
+
+}  // namespace sightglass

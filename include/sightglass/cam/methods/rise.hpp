@@ -1,0 +1,70 @@
+#pragma once
+
+#include <ATen/ATen.h>
+#include <c10/util/accumulate.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/explanation.hpp"
+#include "sightglass/cam/random.hpp"
+#include "sightglass/cam/methods/score_cam.hpp"
+
+namespace sightglass {
+
+/// RISE: the mean of random masks, weighted by the score of the masked input: `sum_i score(x * m_i) m_i / (n p)`. Looks
+/// at input and output only; the layer does not matter.
+///
+/// A mask is a grid of `cells` by `cells` that are 1 with `probability`, enlarged bilinearly and shifted at random. The
+/// map is `[N, *S]`, the input's size. The same masks for the same seed, for each image. Petsiuk et al. 2018, "RISE:
+/// Randomized Input Sampling for Explanation of Black-box Models"; their scores are probabilities, as
+/// `Target::softmax` gives them.
+struct Rise {
+  int64_t samples = 4000;
+  int64_t cells = 7;
+  double probability = 0.5;
+  uint64_t seed = 0;
+  Runs runs = {};
+
+  at::Tensor operator()(const Cut& cut) const {
+    TORCH_CHECK(samples > 0 && cells > 0, "samples, cells: came ", samples, " and ", cells, ", expected at least 1");
+    TORCH_CHECK(probability > 0 && probability <= 1, "probability: came ", probability, ", expected (0, 1]");
+    const at::Tensor x = cut.input();
+    std::vector<at::Tensor> maps;
+    for (int64_t image = 0; image < x.size(0); ++image) {
+      maps.push_back(at::zeros(x.sizes().slice(2), x.options().dtype(at::kFloat)));
+    }
+    detail::scores_of_variants(cut, runs, samples, [&](int64_t image, int64_t first, int64_t last) {
+      std::vector<at::Tensor> masks;
+      for (int64_t i = first; i < last; ++i) masks.push_back(mask(x, seed + static_cast<uint64_t>(i)));
+      const at::Tensor all = at::stack(masks).to(x.device());
+      const at::Tensor scores = cut.scores_of(detail::masked(all, x[image]), detail::of_image(image, last - first));
+      maps[static_cast<size_t>(image)] += at::tensordot(scores.to(at::kFloat), all, {0}, {0});
+      return scores;
+    });
+    return at::stack(maps) / (static_cast<double>(samples) * probability);
+  }
+
+ private:
+  at::Tensor mask(const at::Tensor& x, uint64_t number) const {
+    const at::IntArrayRef size = x.sizes().slice(2);
+    const std::vector<int64_t> grid(size.size(), cells);
+    const at::Tensor numbers =
+        detail::uniform({static_cast<int64_t>(size.size()) + c10::multiply_integers(grid)}, number);
+    std::vector<int64_t> larger;
+    for (const int64_t length : size) larger.push_back(length + (length + cells - 1) / cells);
+    const auto shifts = static_cast<int64_t>(size.size());
+    at::Tensor mask = numbers.slice(0, shifts).lt(probability).to(at::kFloat).view(grid);
+    mask = detail::resize_map(mask.unsqueeze(0), larger).squeeze(0);
+    for (int64_t d = 0; d < shifts; ++d) {
+      const int64_t room = larger[static_cast<size_t>(d)] - size[static_cast<size_t>(d)];
+      const auto shift = static_cast<int64_t>(numbers[d].item<double>() * static_cast<double>(room + 1));
+      mask = mask.narrow(d, std::min(shift, room), size[static_cast<size_t>(d)]);
+    }
+    return mask.contiguous();
+  }
+};
+
+}  // namespace sightglass

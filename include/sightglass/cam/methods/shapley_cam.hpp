@@ -1,0 +1,24 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/weigh.hpp"
+
+namespace sightglass {
+
+/// ShapleyCAM: Grad-CAM with weights `mean_s(g - H A / 2)`, the Shapley values of a second-order expansion of the
+/// score: `map = relu(sum_k weights * A)`.
+///
+/// g and H: gradient and Hessian of the score with respect to the activations A `[N, C, *S]`; the map is `[N, *S]`.
+/// Where the rest of the network is piecewise linear (ReLU, pooling) H is 0, and the map is Grad-CAM's. Cai 2025,
+/// "CAMs as Shapley Value-based Explainers". pytorch-grad-cam agrees on convolutional networks and throws on tokens.
+struct ShapleyCam {
+  at::Tensor operator()(const Cut& cut) const {
+    const at::Tensor a = cut.activations();
+    const at::Tensor weights = (cut.gradients() - cut.hessian_times(a) / 2).flatten(2).mean(2);
+    return detail::weigh(weights, a).relu_();
+  }
+};
+
+}  // namespace sightglass
