@@ -26,7 +26,7 @@ enum ExitStatus { all_well = 0, some_failed = 1, wrong_command_line = 2 };
 
 void list_methods() {
   for (const support::Method& method : support::methods())
-    std::printf("%-12s %s\n", method.name.c_str(), method.summary.c_str());
+    std::printf("%-21s %s\n", method.name.c_str(), method.summary.c_str());
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
