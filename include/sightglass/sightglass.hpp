@@ -14,6 +14,7 @@
 #include "sightglass/trace/signature_store.hpp"
 #include "sightglass/trace/subscriber.hpp"
 #include "sightglass/trace/follower.hpp"
+#include "sightglass/trace/elision.hpp"
 #include "sightglass/trace/tracker.hpp"
 #include "sightglass/trace/gradient.hpp"
 #include "sightglass/trace/callable.hpp"

@@ -49,13 +49,13 @@ inline at::Tensor in_chunks(const Runs& runs, int64_t batch, int64_t count, int6
 /// `[count]` times the number of one image.
 inline at::Tensor of_image(int64_t image, int64_t count) { return at::full({count}, image, at::kLong); }
 
-/// `[N, count]`: scores of `count` variants of each image. `score(image, first, last)` gives those of a range.
+/// `[N, count]`: scores of `count` variants of each image of `changed`, the input or the activations. `score(image,
+/// first, last)` gives those of a range.
 inline at::Tensor scores_of_variants(
-    const Cut& cut, const Runs& runs, int64_t count,
+    const Runs& runs, const at::Tensor& changed, int64_t count,
     const std::function<at::Tensor(int64_t image, int64_t first, int64_t last)>& score) {
-  const at::Tensor input = cut.input();
-  const int64_t images = input.size(0);
-  const int64_t batch = batch_for(runs, input.select(0, 0));
+  const int64_t images = changed.size(0);
+  const int64_t batch = batch_for(runs, changed.select(0, 0));
   int64_t done = 0;
   std::vector<at::Tensor> all;
   for (int64_t image = 0; image < images; ++image) {

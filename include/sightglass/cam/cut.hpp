@@ -113,12 +113,15 @@ inline at::ScalarType map_dtype(const at::Tensor& tensor) {
 /// Stands at a layer during a pass: there the graph begins, and there the activations are kept.
 class CutPoint final : public Subscriber, public Keeper, public std::enable_shared_from_this<CutPoint> {
  public:
-  CutPoint(std::string name, std::weak_ptr<Tracker> tracker) : name_(std::move(name)), tracker_(std::move(tracker)) {}
+  /// `number`: which of a pass's cuts it is.
+  CutPoint(std::string name, size_t number, std::weak_ptr<Tracker> tracker)
+      : name_(std::move(name)), number_(number), tracker_(std::move(tracker)) {}
 
   bool wants_inputs() const override { return false; }
 
   void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override {
     at::Tensor& y = outputs.front();
+    const at::Tensor given = y;
     TORCH_CHECK(y.defined() && y.is_floating_point(), "layer \"", name_, "\": its output is ",
                 y.defined() ? c10::str("of type ", y.scalar_type()) : std::string("undefined"),
                 "; a floating-point one is needed");
@@ -128,7 +131,10 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
     at::GradMode::set_enabled(true);
     handle_ = begin_graph(y);
     activations_ = y.detach();
-    if (const auto tracker = tracker_.lock()) tracker->keep(activations_, shared_from_this());
+    if (const auto tracker = tracker_.lock()) {
+      tracker->keep(activations_, shared_from_this());
+      if (Tape* const tape = tracker->tape()) tape->pass(number_, given, y);
+    }
   }
 
   void miss(const std::string& why) override { missed_ = why; }
@@ -157,6 +163,7 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
 
  private:
   std::string name_;
+  size_t number_;
   std::weak_ptr<Tracker> tracker_;
   at::Tensor handle_;
   at::Tensor activations_;

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,9 @@
 
 namespace sightglass {
 
+/// Whether what lies behind a layer will be run again, with other activations.
+enum class Tail { once, again };
+
 /// One forward pass, kept open at its layers, from which any number of methods and targets are explained: the forward
 /// pass is paid once, the backward pass (from the output to the earliest layer only) once a target.
 ///
@@ -26,7 +30,10 @@ namespace sightglass {
 class Pass {
  public:
   /// `input` `[N, ...]`, as the model takes it. Throws when a layer does not run or gives no `[N, C, *S]`.
-  Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers) : model_(model) {
+  /// With `Tail::again`, what lies behind a layer can be run again at the price of what lies behind it; else the first
+  /// such run costs a pass more.
+  Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Tail tail = Tail::once)
+      : model_(model) {
     TORCH_CHECK(input.defined() && input.dim() >= 2 && input.size(0) > 0, "input: came ",
                 input.defined() ? c10::str(input.sizes()) : std::string("an undefined tensor"),
                 "; expected a batch [N, C, *S]");
@@ -39,12 +46,16 @@ class Pass {
     for (const Layer& given : layers) {
       const Layer layer = model.layer(given);
       layers_.push_back(layer);
-      points_.push_back(std::make_shared<detail::CutPoint>(layer.name(), tracker));
+      points_.push_back(std::make_shared<detail::CutPoint>(layer.name(), points_.size(), tracker));
       watches.push_back(model.watch(points_.back(), layer));
     }
     input_ = input.is_inference() ? input.clone() : input.detach();
     input_size_ = input.sizes().slice(2).vec();
-    output_ = run(model, input_);
+    if (tail == Tail::again) tape_ = std::make_unique<detail::Tape>(input_, layers.size());
+    {
+      const detail::Tracker::Taping taping(tracker, tape_.get());
+      output_ = run(model, input_);
+    }
     TORCH_CHECK(output_.defined() && output_.dim() >= 1, "model: it gives ",
                 output_.defined() ? "one number" : "an undefined tensor",
                 "; expected an output for each image, [N, ...]");
@@ -61,6 +72,9 @@ class Pass {
   at::Tensor output() const { return output_.detach(); }
   size_t size() const { return points_.size(); }
   const std::string& layer_name(size_t layer) const { return points_.at(layer)->name(); }
+
+  /// Whether runs of what lies behind the layer number `layer` cost no more than that; else they are run in full.
+  bool elided(size_t layer) const { return elides(layer); }
 
   /// Explains the layer number `layer` (from 0, in the order given) by `method`, any callable `Cut -> [N, *S]`.
   template <class Method>
@@ -137,12 +151,8 @@ class Pass {
     }
     at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) override {
       const at::NoGradGuard no_gradients;
-      const auto replacement =
-          std::make_shared<detail::Replacement>(activations.to(pass_.points_[layer_]->activations().dtype()));
-      const detail::Watch watch = pass_.model_.watch(replacement, pass_.layers_[layer_]);
-      const at::Tensor output = run(pass_.model_, pass_.input_.index_select(0, images.to(pass_.input_.device())));
-      replacement->check(pass_.layers_[layer_].name());
-      return target_.of(pass_.output(), images).scores(output);
+      const at::Tensor given = activations.to(pass_.points_[layer_]->activations().options());
+      return target_.of(pass_.output(), images).scores(pass_.run_tail(layer_, given, images));
     }
     at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) override {
       const c10::InferenceMode gradients_are_possible(false);
@@ -208,8 +218,69 @@ class Pass {
     return second.defined() ? second.detach().to(vector.dtype()) : at::zeros_like(vector);
   }
 
+  /// The model's output when the layer gives `activations`, for rows `images` of the input.
+  at::Tensor run_tail(size_t layer, const at::Tensor& activations, const at::Tensor& images) const {
+    const at::Tensor rows = images.to(input_.device());
+    if (elides(layer)) {
+      at::Tensor output = run_elided(layer, activations, rows);
+      if (output.defined()) return output;
+    }
+    const auto replacement = std::make_shared<detail::Replacement>(activations.clone());
+    const detail::Watch watch = model_.watch(replacement, layers_[layer]);
+    at::Tensor output = run(model_, input_.index_select(0, rows));
+    replacement->check(layers_[layer].name());
+    return output;
+  }
+
+  /// Undefined where the run cannot be elided.
+  at::Tensor run_elided(size_t layer, const at::Tensor& activations, const at::Tensor& rows) const {
+    const detail::Tape& tape = *tape_;
+    detail::Elision elision(tape, layer, tape.cut(layer).written ? activations.clone() : activations, rows);
+    std::vector<int64_t> sizes = input_.sizes().vec();
+    sizes[0] = rows.size(0);
+    const at::Tensor input =
+        tape.reads_input() ? input_.index_select(0, rows) : detail::empty_shell(sizes, input_.options());
+    try {
+      const detail::ListenerScope listening(elision);
+      at::Tensor output = model_.forward(input);
+      return elision.reached_cut() ? output : at::Tensor();
+    } catch (...) {
+      if (elision.failure().empty()) throw;
+      return {};
+    }
+  }
+
+  /// Whether runs behind `layer` can be elided: told once, by a run on another batch size than the recorded one.
+  bool elides(size_t layer) const {
+    if (tape_ == nullptr) tape_ = Pass(model_, input_, layers_, Tail::again).take_tape();
+    if (elides_.empty()) elides_.resize(layers_.size(), Elides::unknown);
+    Elides& known = elides_[layer];
+    if (known == Elides::unknown) {
+      known = Elides::no;
+      const at::Tensor& activations = points_[layer]->activations();
+      if (tape_->cut(layer).found && activations.sizes() == tape_->made_at(layer)) {
+        const int64_t last = activations.size(0) - 1;
+        const at::Tensor rows =
+            at::tensor(last == 1 ? std::vector<int64_t>{1, 0, 1} : std::vector<int64_t>{last, 0}, at::kLong)
+                .to(activations.device());
+        const at::Tensor output = run_elided(layer, activations.index_select(0, rows), rows);
+        const at::Tensor wanted = output_.detach().index_select(0, rows);
+        const bool agrees = output.defined() && output.sizes() == wanted.sizes() &&
+                            (output - wanted).abs().max().item<double>() <= 1e-3 * wanted.abs().max().item<double>();
+        if (agrees) known = Elides::yes;
+      }
+    }
+    return known == Elides::yes;
+  }
+
+  std::unique_ptr<detail::Tape> take_tape() { return std::move(tape_); }
+
+  enum class Elides { unknown, yes, no };
+
   Model model_;
   std::vector<Layer> layers_;
+  mutable std::unique_ptr<detail::Tape> tape_;
+  mutable std::vector<Elides> elides_;
   at::Tensor input_;
   std::vector<std::shared_ptr<detail::CutPoint>> points_;
   at::Tensor output_;
@@ -217,13 +288,23 @@ class Pass {
   mutable std::map<const void*, std::shared_ptr<Evidence>> evidence_;
 };
 
+namespace detail {
+
+template <class Method, class = void>
+constexpr Tail tail_for = Tail::once;
+/// A method says so by `static constexpr Tail tail = Tail::again`.
+template <class Method>
+constexpr Tail tail_for<Method, std::void_t<decltype(Method::tail)>> = Method::tail;
+
+}  // namespace detail
+
 /// Explains `target` (the prediction by default) at `layer` by `method`: `explain(net, input, net->layer4, GradCam{})`.
 ///
 /// `input` `[N, C, *S]`. Runs the model once. See `Pass` for several layers, methods or targets at the price of one.
 template <class Method>
 Explanation explain(const Model& model, const at::Tensor& input, const Layer& layer, const Method& method,
                     const Target& target = {}) {
-  return Pass(model, input, {layer}).explain(0, method, target);
+  return Pass(model, input, {layer}, detail::tail_for<Method>).explain(0, method, target);
 }
 
 /// The same at the layer called `layer`.
@@ -237,7 +318,7 @@ Explanation explain(const Model& model, const at::Tensor& input, const std::stri
 template <class Method>
 std::vector<Explanation> explain(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers,
                                  const Method& method, const Target& target = {}) {
-  const Pass pass(model, input, layers);
+  const Pass pass(model, input, layers, detail::tail_for<Method>);
   std::vector<Explanation> explanations;
   for (size_t i = 0; i < pass.size(); ++i) explanations.push_back(pass.explain(i, method, target));
   return explanations;

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/trace/elision.hpp"
 #include "sightglass/trace/follower.hpp"
 
 /// All that is watched on one thread: it listens while there is somebody to tell.
@@ -79,6 +80,22 @@ class C10_EXPORT Tracker final : public Listener {
     if (const void* const storage = storage_of(tensor)) kept_.emplace_back(storage, keeper);
   }
 
+  /// Writes operations down on a tape for the length of a scope.
+  class Taping {
+   public:
+    Taping(std::shared_ptr<Tracker> tracker, Tape* tape)
+        : tracker_(std::move(tracker)), before_(std::exchange(tracker_->tape_, tape)) {}
+    Taping(const Taping&) = delete;
+    Taping& operator=(const Taping&) = delete;
+    ~Taping() { tracker_->tape_ = before_; }
+
+   private:
+    std::shared_ptr<Tracker> tracker_;
+    Tape* before_;
+  };
+  /// The tape that is written on; null when none is.
+  Tape* tape() const { return tape_; }
+
   void operation(const OperatorHandle& op, Stack& stack) override {
     if (in_backward()) return op.callBoxed(stack);
     if (removals_.exchange(0) > 0) purge();
@@ -91,7 +108,9 @@ class C10_EXPORT Tracker final : public Listener {
         follower->before(op, stack, history_, reads);
       }
       if (!kept_.empty()) save_what_is_written(op, stack);
+      if (tape_ != nullptr) tape_->before(op, stack);
       op.callBoxed(stack);
+      if (tape_ != nullptr) tape_->after(op, stack);
       if (wants_history()) record_results(op, stack);
       tell_after(op, stack);
     } catch (...) {
@@ -253,6 +272,7 @@ class C10_EXPORT Tracker final : public Listener {
   std::unique_ptr<BackwardObserver> observer_;
   std::atomic<int> removals_{0};
   bool handling_ = false;
+  Tape* tape_ = nullptr;
   History history_;
   std::vector<std::unique_ptr<Follower>> followers_;
   std::vector<Follower*> under_way_;

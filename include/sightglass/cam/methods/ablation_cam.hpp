@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "sightglass/cam/chunks.hpp"
 #include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/explain.hpp"
 #include "sightglass/cam/weigh.hpp"
 
 namespace sightglass {
@@ -18,14 +20,16 @@ namespace sightglass {
 /// where the layer's minimum is not 0.
 struct AblationCam {
   Runs runs = {};
+  static constexpr Tail tail = Tail::again;
 
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor a = cut.activations();
     const at::Tensor without =
-        detail::scores_of_variants(cut, runs, a.size(1), [&](int64_t image, int64_t first, int64_t last) {
-          at::Tensor ablated = a[image].unsqueeze(0).repeat_interleave(last - first, 0);
-          const at::Tensor row = at::arange(last - first, a.options().dtype(at::kLong));
-          ablated.index_put_({row, row + first}, at::zeros({}, a.options()));
+        detail::scores_of_variants(runs, a, a.size(1), [&](int64_t image, int64_t first, int64_t last) {
+          std::vector<int64_t> shape = a.sizes().vec();
+          shape[0] = last - first;
+          const at::Tensor ablated = a[image].unsqueeze(0).expand(shape).clone(at::MemoryFormat::Contiguous);
+          ablated.diagonal(first, 0, 1).zero_();  // channel first + j of row j
           return cut.scores_with(ablated, detail::of_image(image, last - first));
         });
     const at::Tensor y = cut.scores().to(a.dtype()).unsqueeze(1);

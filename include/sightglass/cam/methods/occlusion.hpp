@@ -35,7 +35,7 @@ struct Occlusion {
     const at::Tensor y = cut.scores();
     const at::Tensor total = at::zeros(shape(x), y.options());
     const at::Tensor covered = at::zeros(size, y.options());
-    detail::scores_of_variants(cut, runs, count, [&](int64_t image, int64_t first, int64_t last) {
+    detail::scores_of_variants(runs, x, count, [&](int64_t image, int64_t first, int64_t last) {
       std::vector<at::Tensor> variants;
       for (int64_t i = first; i < last; ++i) {
         variants.push_back(x[image].clone());

@@ -7,6 +7,7 @@
 
 #include "sightglass/cam/chunks.hpp"
 #include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/explain.hpp"
 #include "sightglass/cam/weigh.hpp"
 
 namespace sightglass {
@@ -23,12 +24,13 @@ enum class Neighbourhood { none, gaussian };
 struct ReciproCam {
   Neighbourhood neighbourhood = Neighbourhood::gaussian;
   Runs runs = {};
+  static constexpr Tail tail = Tail::again;
 
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor a = cut.activations();
     const at::Tensor masks = masks_for(a);  // [P, *S]
     const at::Tensor scores =
-        detail::scores_of_variants(cut, runs, masks.size(0), [&](int64_t image, int64_t first, int64_t last) {
+        detail::scores_of_variants(runs, a, masks.size(0), [&](int64_t image, int64_t first, int64_t last) {
           const at::Tensor kept = a[image].unsqueeze(0) * masks.slice(0, first, last).unsqueeze(1);
           return cut.scores_with(kept, detail::of_image(image, last - first));
         });

@@ -36,7 +36,7 @@ struct Rise {
     for (int64_t image = 0; image < x.size(0); ++image) {
       maps.push_back(at::zeros(x.sizes().slice(2), x.options().dtype(at::kFloat)));
     }
-    detail::scores_of_variants(cut, runs, samples, [&](int64_t image, int64_t first, int64_t last) {
+    detail::scores_of_variants(runs, x, samples, [&](int64_t image, int64_t first, int64_t last) {
       std::vector<at::Tensor> masks;
       for (int64_t i = first; i < last; ++i) masks.push_back(mask(x, seed + static_cast<uint64_t>(i)));
       const at::Tensor all = at::stack(masks).to(x.device());

@@ -70,7 +70,7 @@ struct ScoreCam {
     const at::Tensor x = cut.input();
     const at::Tensor chosen = detail::channels_of_most_variance(a, channels);
     const at::Tensor scores =
-        detail::scores_of_variants(cut, runs, chosen.size(1), [&](int64_t image, int64_t first, int64_t last) {
+        detail::scores_of_variants(runs, x, chosen.size(1), [&](int64_t image, int64_t first, int64_t last) {
           const at::Tensor maps = a[image].index_select(0, chosen[image].slice(0, first, last));
           const at::Tensor masks = detail::scaled(detail::enlarged(maps, x));
           return cut.scores_of(detail::masked(masks, x[image]), detail::of_image(image, last - first));
@@ -106,7 +106,7 @@ struct SsCam {
     const at::Tensor chosen = detail::channels_of_most_variance(a, 0);
     const int64_t count = chosen.size(1);
     const at::Tensor scores =
-        detail::scores_of_variants(cut, runs, count * samples, [&](int64_t image, int64_t first, int64_t last) {
+        detail::scores_of_variants(runs, x, count * samples, [&](int64_t image, int64_t first, int64_t last) {
           const at::Tensor channel = at::arange(first, last, a.options().dtype(at::kLong)).div(samples, "floor");
           at::Tensor masks = detail::scaled(detail::enlarged(a[image].index_select(0, channel), x));
           std::vector<at::Tensor> noise;
@@ -136,7 +136,7 @@ struct IsCam {
     const at::Tensor chosen = detail::channels_of_most_variance(a, 0);
     const int64_t count = chosen.size(1);
     const at::Tensor scores =
-        detail::scores_of_variants(cut, runs, count * samples, [&](int64_t image, int64_t first, int64_t last) {
+        detail::scores_of_variants(runs, x, count * samples, [&](int64_t image, int64_t first, int64_t last) {
           const at::Tensor number = at::arange(first, last, a.options().dtype(at::kLong));
           const at::Tensor maps = a[image].index_select(0, number.div(samples, "floor"));
           at::Tensor masks = detail::scaled(detail::enlarged(maps, x));
