@@ -75,6 +75,26 @@ void check_batch_is_its_images(const Method& method) {
   }
 }
 
+/// Maps are in float64 for a float64 model, in float32 for a bfloat16 one, and the same within inference mode.
+template <class Method>
+void check_precision_and_modes(const Method& method) {
+  SmallNet net = small_net();
+  const at::Tensor x = small_pictures(2);
+  const auto map = [&](at::ScalarType type) {
+    net->to(type);
+    return sightglass::explain(net, x.to(type), net->features, method, sightglass::Target(1)).map();
+  };
+  const at::Tensor wanted = map(at::kFloat);
+  {
+    const c10::InferenceMode inference;
+    CHECK(near(map(at::kFloat), wanted));
+  }
+  const at::Tensor finer = map(at::kDouble);
+  CHECK(finer.scalar_type() == at::kDouble);
+  CHECK(torch::allclose(finer.to(at::kFloat), wanted, 1e-3, 1e-5));
+  CHECK(map(at::kBFloat16).scalar_type() == at::kFloat);
+}
+
 /// `max_batch` changes nothing but speed; progress counts to the end, and stops the method by `false`.
 template <class Method>
 void check_runs(Method method) {

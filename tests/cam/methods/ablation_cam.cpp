@@ -47,3 +47,7 @@ TEST_CASE("Ablation-CAM: a batch is its images, max_batch, progress") {
   support::check_batch_is_its_images(sg::AblationCam{});
   support::check_runs(sg::AblationCam{});
 }
+
+TEST_CASE("Ablation-CAM keeps to its precision, in inference mode too") {
+  support::check_precision_and_modes(sg::AblationCam{});
+}

@@ -56,3 +56,7 @@ TEST_CASE("Eigen-CAM and EigenGrad-CAM of a batch are those of its images") {
   support::check_batch_is_its_images(sg::EigenCam{sg::Centring::channel_means});
   support::check_batch_is_its_images(sg::EigenGradCam{});
 }
+
+TEST_CASE("Eigen-CAM keeps to its precision, in inference mode too") {
+  support::check_precision_and_modes(sg::EigenCam{});
+}

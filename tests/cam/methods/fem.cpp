@@ -18,6 +18,12 @@ TEST_CASE("fem keeps what stands out of a channel, and weighs it by the channel'
   CHECK(sg::fem(a.view({1, 2, 9}), 3.0).equal(torch::zeros({1, 9})));
 }
 
+TEST_CASE("fem takes the standard deviation of all places, not an estimate from them") {
+  // Mean 1, sigma sqrt(5): 6 > 5.7; with one place less in the denominator it would be 6 < 6.1.
+  const at::Tensor a = torch::tensor({0.f, 6.f, 0.f, 0.f, 0.f, 0.f});
+  CHECK(sg::fem(a.view({1, 1, 6}), 2.1).equal(torch::tensor({{0.f, 1.f, 0.f, 0.f, 0.f, 0.f}})));
+}
+
 TEST_CASE("fem finds nothing in a constant channel") {
   CHECK(sg::fem(torch::full({1, 2, 3, 3}, .1f)).equal(torch::zeros({1, 3, 3})));
 }

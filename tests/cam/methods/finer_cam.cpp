@@ -46,3 +46,7 @@ TEST_CASE("Finer-CAM says what it cannot compare") {
 TEST_CASE("Finer-CAM of a batch is that of its images") {
   support::check_batch_is_its_images(sg::FinerCam<>{sg::GradCam{}, .6, 2});
 }
+
+TEST_CASE("Finer-CAM keeps to its precision, in inference mode too") {
+  support::check_precision_and_modes(sg::FinerCam<>{sg::GradCam{}, .6, 2});
+}

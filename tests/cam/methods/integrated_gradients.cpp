@@ -51,3 +51,7 @@ TEST_CASE("integrated gradients: steps, a batch is its images, progress") {
   support::check_batch_is_its_images(sg::IntegratedGradients{8});
   support::check_runs(sg::IntegratedGradients{8});
 }
+
+TEST_CASE("integrated gradients keep to their precision, in inference mode too") {
+  support::check_precision_and_modes(sg::IntegratedGradients{8});
+}

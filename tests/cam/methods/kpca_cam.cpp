@@ -57,3 +57,7 @@ TEST_CASE("kpca_cam of equal activations is not NaN; NaN stays in its image") {
 }
 
 TEST_CASE("KPCA-CAM of a batch is that of its images") { support::check_batch_is_its_images(sg::KpcaCam{}); }
+
+TEST_CASE("KPCA-CAM keeps to its precision, in inference mode too") {
+  support::check_precision_and_modes(sg::KpcaCam{});
+}

@@ -62,3 +62,7 @@ TEST_CASE("Occlusion says which window cannot be, and otherwise keeps to its ima
   support::check_batch_is_its_images(sg::Occlusion{3, 2});
   support::check_runs(sg::Occlusion{3, 2});
 }
+
+TEST_CASE("Occlusion keeps to its precision, in inference mode too") {
+  support::check_precision_and_modes(sg::Occlusion{3, 2});
+}

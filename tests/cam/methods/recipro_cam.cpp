@@ -64,3 +64,7 @@ TEST_CASE("ReciproCAM: a batch is its images, max_batch, progress") {
   support::check_batch_is_its_images(sg::ReciproCam{});
   support::check_runs(sg::ReciproCam{});
 }
+
+TEST_CASE("ReciproCAM keeps to its precision, in inference mode too") {
+  support::check_precision_and_modes(sg::ReciproCam{});
+}

@@ -63,3 +63,5 @@ TEST_CASE("RISE: a batch is its images, max_batch, progress, seed") {
   support::check_runs(sg::Rise{20});
   support::check_seed(sg::Rise{20});
 }
+
+TEST_CASE("RISE keeps to its precision, in inference mode too") { support::check_precision_and_modes(sg::Rise{20}); }

@@ -109,3 +109,9 @@ TEST_CASE("the Score-CAM family: a batch is its images, max_batch and seeds") {
   support::check_runs(sg::IsCam{2});
   support::check_seed(sg::SsCam{2});
 }
+
+TEST_CASE("the Score-CAM family keeps to its precision, in inference mode too") {
+  support::check_precision_and_modes(sg::ScoreCam{});
+  support::check_precision_and_modes(sg::SsCam{2});
+  support::check_precision_and_modes(sg::IsCam{2});
+}

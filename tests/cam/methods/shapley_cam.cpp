@@ -48,3 +48,7 @@ TEST_CASE("ShapleyCAM's Hessian has the terms between channels") {
 }
 
 TEST_CASE("ShapleyCAM of a batch is that of its images") { support::check_batch_is_its_images(sg::ShapleyCam{}); }
+
+TEST_CASE("ShapleyCAM keeps to its precision, in inference mode too") {
+  support::check_precision_and_modes(sg::ShapleyCam{});
+}

@@ -85,3 +85,9 @@ TEST_CASE("SmoothGrad and Smooth Grad-CAM++: samples, a batch is its images, pro
   support::check_seed(sg::SmoothGrad{4});
   support::check_seed(sg::SmoothGradCamPlusPlus{});
 }
+
+TEST_CASE("gradients of noisy inputs keep to their precision, in inference mode too") {
+  support::check_precision_and_modes(sg::Saliency{});
+  support::check_precision_and_modes(sg::SmoothGrad{4});
+  support::check_precision_and_modes(sg::SmoothGradCamPlusPlus{});
+}

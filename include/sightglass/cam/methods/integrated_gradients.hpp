@@ -54,7 +54,8 @@ struct IntegratedGradients {
   /// The same for each input channel: `[N, C, *S]`.
   at::Tensor attributions(const Cut& cut) const {
     TORCH_CHECK(steps > 0, "steps: came ", steps, ", expected at least 1");
-    const at::Tensor x = cut.input();
+    const at::Tensor given = cut.input();
+    const at::Tensor x = given.to(detail::map_dtype(given));
     const at::Tensor from = at::full_like(x, baseline);
     const at::Tensor images = at::arange(x.size(0), at::kLong);
     at::Tensor sum = at::zeros_like(x);

@@ -32,7 +32,7 @@ struct Occlusion {
       counts.push_back(std::max<int64_t>(0, (length - window + stride - 1) / stride) + 1);
       count *= counts.back();
     }
-    const at::Tensor y = cut.scores();
+    const at::Tensor y = cut.scores().to(detail::map_dtype(x));
     const at::Tensor total = at::zeros(shape(x), y.options());
     const at::Tensor covered = at::zeros(size, y.options());
     detail::scores_of_variants(runs, x, count, [&](int64_t image, int64_t first, int64_t last) {
@@ -42,7 +42,7 @@ struct Occlusion {
         part(variants.back(), 1, i, counts).fill_(baseline);
       }
       const at::Tensor scores = cut.scores_of(at::stack(variants), detail::of_image(image, last - first));
-      const at::Tensor fall = y[image] - scores;
+      const at::Tensor fall = y[image] - scores.to(y.dtype());
       for (int64_t i = first; i < last; ++i) {
         part(total[image], 0, i, counts).add_(fall[i - first]);
         if (image == 0) part(covered, 0, i, counts).add_(1);

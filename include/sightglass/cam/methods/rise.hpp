@@ -32,16 +32,17 @@ struct Rise {
     TORCH_CHECK(samples > 0 && cells > 0, "samples, cells: came ", samples, " and ", cells, ", expected at least 1");
     TORCH_CHECK(probability > 0 && probability <= 1, "probability: came ", probability, ", expected (0, 1]");
     const at::Tensor x = cut.input();
+    const auto dtype = detail::map_dtype(x);
     std::vector<at::Tensor> maps;
     for (int64_t image = 0; image < x.size(0); ++image) {
-      maps.push_back(at::zeros(x.sizes().slice(2), x.options().dtype(at::kFloat)));
+      maps.push_back(at::zeros(x.sizes().slice(2), x.options().dtype(dtype)));
     }
     detail::scores_of_variants(runs, x, samples, [&](int64_t image, int64_t first, int64_t last) {
       std::vector<at::Tensor> masks;
       for (int64_t i = first; i < last; ++i) masks.push_back(mask(x, seed + static_cast<uint64_t>(i)));
-      const at::Tensor all = at::stack(masks).to(x.device());
+      const at::Tensor all = at::stack(masks).to(x.device(), dtype);
       const at::Tensor scores = cut.scores_of(detail::masked(all, x[image]), detail::of_image(image, last - first));
-      maps[static_cast<size_t>(image)] += at::tensordot(scores.to(at::kFloat), all, {0}, {0});
+      maps[static_cast<size_t>(image)] += at::tensordot(scores.to(dtype), all, {0}, {0});
       return scores;
     });
     return at::stack(maps) / (static_cast<double>(samples) * probability);

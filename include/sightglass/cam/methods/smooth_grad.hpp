@@ -34,7 +34,7 @@ inline at::Tensor noisy(const at::Tensor& x, double share, uint64_t seed) {
 struct Saliency {
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor x = cut.input();
-    return cut.input_gradients(x, at::arange(x.size(0), at::kLong)).abs().amax(1);
+    return cut.input_gradients(x, at::arange(x.size(0), at::kLong)).to(detail::map_dtype(x)).abs().amax(1);
   }
 };
 
@@ -50,7 +50,8 @@ struct SmoothGrad {
 
   at::Tensor operator()(const Cut& cut) const {
     TORCH_CHECK(samples > 0, "samples: came ", samples, ", expected at least 1");
-    const at::Tensor x = cut.input();
+    const at::Tensor given = cut.input();
+    const at::Tensor x = given.to(detail::map_dtype(given));
     const at::Tensor images = at::arange(x.size(0), at::kLong);
     at::Tensor sum = at::zeros_like(x);
     for (int64_t i = 0; i < samples; ++i) {
