@@ -39,6 +39,7 @@
 #include "sightglass/cam/target.hpp"
 #include "sightglass/cam/explanation.hpp"
 #include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/pass.hpp"
 #include "sightglass/cam/explain.hpp"
 #include "sightglass/cam/layers.hpp"
 #include "sightglass/cam/weigh.hpp"
@@ -66,3 +67,4 @@
 #include "sightglass/cam/methods/random_cam.hpp"
 #include "sightglass/cam/fuse.hpp"
 #include "sightglass/cam/smooth.hpp"
+#include "sightglass/cam/reshape.hpp"

@@ -84,6 +84,15 @@ class Cut {
     return source_->input_gradients(input, images);
   }
 
+  /// The same cut with other activations, told by another source; for wrappers of methods.
+  Cut seen_as(at::Tensor activations, std::shared_ptr<detail::CutSource> source) const {
+    Cut other = *this;
+    other.activations_ = std::move(activations);
+    other.source_ = std::move(source);
+    other.gradients_ = std::make_shared<at::Tensor>();
+    return other;
+  }
+
   const Model& model() const { return *model_; }
   const std::string& layer_name() const { return layer_name_; }
   /// True once a method has asked for gradients.

@@ -61,6 +61,20 @@ bool peer_sees_another_tensor(const Entry& stored) {
   return written_in_place && (stored.text("peer") == grad_cam_peer || stored.text("peer") == torchcam);
 }
 
+/// Comparisons that say nothing.
+bool is_left_out(const std::string& network, const std::string& method, const Entry& stored) {
+  if (peer_sees_another_tensor(stored)) return true;
+  if (network != "tinyvit") return false;
+  // Point 11: zero in exact arithmetic; and the peer puts the class token's channel at zero too, which we keep.
+  return (method == "HiResCAM" && stored.text("layer") == "blocks.1") || method == "AblationCAM";
+}
+
+/// 1e-4; more where channels of both signs nearly cancel in a denominator, so that float32 shows.
+double tolerance_of(const std::string& method, const std::string& layer) {
+  const bool cancels = layer == "grouped_bn" || layer == "blocks.2.norm1" || layer == "blocks.1";
+  return cancels && (method == "XGradCAM" || method == "GradCAMPlusPlus") ? 1e-3 : 1e-4;
+}
+
 /// Input-space references hold each channel of the first images: what our maps make of channels.
 at::Tensor as_map(const std::string& method, const at::Tensor& stored) {
   if (stored.dim() == 3) return stored;
@@ -84,7 +98,7 @@ double error_of(const at::Tensor& map, const at::Tensor& wanted, Stored stored) 
 TEST_CASE("every method agrees with the references of the peers that follow its paper") {
   if (!References::are_there()) SKIPPED("no references in " + support::shared_dir() + "/refs");
   std::map<std::string, std::pair<double, int>> worst;
-  for (const std::string name : {"tinyresnet", "tinyvgg", "tinycam"}) {
+  for (const std::string name : {"tinyresnet", "tinyvgg", "tinycam", "tinyvit"}) {
     const References refs(name);
     const torch::jit::Module script = refs.script();
     const std::string main_layer = refs.layers().front().text("layer");
@@ -92,18 +106,19 @@ TEST_CASE("every method agrees with the references of the peers that follow its 
       for (const Entry& stored : refs.cases(ours.name)) {
         const std::string peer = stored.text("peer");
         if (std::find(ours.peers.begin(), ours.peers.end(), peer) == ours.peers.end()) continue;
-        if (peer_sees_another_tensor(stored)) continue;
+        if (is_left_out(name, ours.name, stored)) continue;
         const std::string stored_layer = stored.text("layer");
         INFO(name << ": " << ours.name << " at " << stored_layer << ", " << peer);
         const std::string layer = stored_layer == "input" ? main_layer : stored_layer;
         const at::Tensor wanted = as_map(ours.name, stored.tensor("map"));
         const int64_t images = wanted.size(0);
-        const auto explained = sg::explain(script, refs.input().slice(0, 0, images), layer, ours.method,
+        const bool tokens = name == "tinyvit";
+        const Method method =
+            tokens ? Method(sg::Reshaped<Method>{ours.method, sg::Reshape::tokens(8, 12)}) : ours.method;
+        const auto explained = sg::explain(script, refs.input().slice(0, 0, images), layer, method,
                                            sg::Target(stored.tensor("targets").slice(0, 0, images)));
         const double error = error_of(explained.map(), wanted, ours.stored);
-        // Channels behind a batch norm sum to nearly 0, by which XGrad-CAM divides: the rounding of float32 shows.
-        const bool ill_conditioned = ours.name == "XGradCAM" && stored_layer == "grouped_bn";
-        CHECK(error < (ill_conditioned ? 1e-3 : 1e-4));
+        CHECK(error < tolerance_of(ours.name, stored_layer));
         auto& entry = worst[ours.name + ", " + peer];
         entry.first = std::max(entry.first, error);
         ++entry.second;

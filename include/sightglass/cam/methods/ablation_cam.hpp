@@ -7,7 +7,7 @@
 
 #include "sightglass/cam/chunks.hpp"
 #include "sightglass/cam/cut.hpp"
-#include "sightglass/cam/explain.hpp"
+#include "sightglass/cam/pass.hpp"
 #include "sightglass/cam/weigh.hpp"
 
 namespace sightglass {
