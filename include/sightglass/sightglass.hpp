@@ -68,3 +68,7 @@
 #include "sightglass/cam/fuse.hpp"
 #include "sightglass/cam/smooth.hpp"
 #include "sightglass/cam/reshape.hpp"
+
+#include "sightglass/metrics/pointing_game.hpp"
+#include "sightglass/metrics/drop_increase.hpp"
+#include "sightglass/metrics/insertion_deletion.hpp"

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "sightglass/cam/explanation.hpp"
+
+namespace sightglass {
+
+/// Where an object lies, in pixels: `x0, y0` inclusive, `x1, y1` exclusive.
+struct Box {
+  int64_t x0 = 0, y0 = 0, x1 = 0, y1 = 0;
+};
+
+/// The pointing game (Zhang et al. 2016, "Top-down Neural Attention by Excitation Backprop"): does the map's highest
+/// pixel lie on the object? And beside it the energy-based one (Wang et al. 2020, Score-CAM): the share of the map's
+/// positive values that lies in the box.
+///
+/// Counts picture by picture. The chance level of both is the mean share of a picture that its box covers: what a
+/// random pixel hits, and a constant map gives.
+class PointingGame {
+ public:
+  /// Image number `image` of `explanation`, whose map is enlarged to the picture's `height` and `width`, in which the
+  /// box is. Throws for a box that is empty or not in the picture.
+  void add(const Explanation& explanation, int64_t image, const Box& box, int64_t height, int64_t width) {
+    TORCH_CHECK(0 <= box.x0 && box.x0 < box.x1 && box.x1 <= width && 0 <= box.y0 && box.y0 < box.y1 && box.y1 <= height,
+                "box: came x ", box.x0, " to ", box.x1, ", y ", box.y0, " to ", box.y1, " for a picture of ", width,
+                " x ", height, " pixels");
+    const auto [x, y] = explanation.peak(image, height, width);
+    hits_ += box.x0 <= x && x < box.x1 && box.y0 <= y && y < box.y1 ? 1 : 0;
+    const at::Tensor map =
+        detail::resize_map(explanation.map(image).unsqueeze(0), {height, width}).squeeze(0).nan_to_num(0, 0, 0).relu();
+    const double all = map.sum(at::kDouble).item<double>();
+    const double inside = map.slice(0, box.y0, box.y1).slice(1, box.x0, box.x1).sum(at::kDouble).item<double>();
+    energy_ += all > 0 ? inside / all : 0;
+    chance_ += static_cast<double>((box.x1 - box.x0) * (box.y1 - box.y0)) / static_cast<double>(height * width);
+    ++count_;
+  }
+
+  int64_t hits() const { return hits_; }
+  int64_t count() const { return count_; }
+  /// Share of pictures whose peak lies in the box.
+  double hit_rate() const { return mean(static_cast<double>(hits_)); }
+  /// Mean share of the map's positive values in the box; 0 for a picture without any.
+  double energy() const { return mean(energy_); }
+  /// The chance level of both.
+  double chance() const { return mean(chance_); }
+
+ private:
+  double mean(double sum) const {
+    TORCH_CHECK(count_ > 0, "pointing game: no picture was added");
+    return sum / static_cast<double>(count_);
+  }
+
+  int64_t hits_ = 0;
+  int64_t count_ = 0;
+  double energy_ = 0;
+  double chance_ = 0;
+};
+
+}  // namespace sightglass
