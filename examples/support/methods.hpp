@@ -62,6 +62,9 @@ inline const std::vector<Method>& methods() {
           "integrated-gradients", "input gradients along a line; the layer does not matter (Sundararajan 2017)"),
       method<sightglass::SmoothGrad>("smooth-grad",
                                      "input gradients of noisy inputs; the layer does not matter (Smilkov 2017)"),
+      method<sightglass::GuidedBackprop>(
+          "guided-backprop", "input gradients rectified at each ReLU; the layer does not matter (Springenberg 2015)"),
+      method<sightglass::GuidedGradCam>("guided-grad-cam", "guided-backprop times grad-cam (Selvaraju 2017)"),
       method<sightglass::Saliency>("saliency",
                                    "magnitude of the input gradient; the layer does not matter (Simonyan 2014)"),
       method<sightglass::RandomCam>("random-cam", "random weights, a control"),

@@ -17,6 +17,7 @@
 #include "sightglass/trace/elision.hpp"
 #include "sightglass/trace/tracker.hpp"
 #include "sightglass/trace/gradient.hpp"
+#include "sightglass/trace/rectified.hpp"
 #include "sightglass/trace/callable.hpp"
 #include "sightglass/trace/module.hpp"
 #include "sightglass/trace/locate.hpp"
@@ -65,7 +66,9 @@
 #include "sightglass/cam/methods/integrated_gradients.hpp"
 #include "sightglass/cam/methods/smooth_grad.hpp"
 #include "sightglass/cam/methods/random_cam.hpp"
+#include "sightglass/cam/methods/guided_backprop.hpp"
 #include "sightglass/cam/fuse.hpp"
+#include "sightglass/cam/methods/refine_cam.hpp"
 #include "sightglass/cam/smooth.hpp"
 #include "sightglass/cam/reshape.hpp"
 

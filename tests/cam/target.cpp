@@ -3,6 +3,8 @@
 #include <sightglass/cam/methods/grad_cam.hpp>
 #include <sightglass/cam/target.hpp>
 
+#include <c10/core/InferenceMode.h>
+
 #include <cmath>
 #include <type_traits>
 #include <vector>
@@ -267,4 +269,22 @@ TEST_CASE("targets that do not fit the model are errors of explain") {
                     ContainsSubstring("target: its score has no gradient") && ContainsSubstring("detach()"));
   CHECK_THROWS_WITH(explained([](const at::Tensor& output) { return output.argmax(1); }),
                     ContainsSubstring("target: its score has no gradient"));
+}
+
+TEST_CASE("classes made in inference mode can still be explained by gradients") {
+  PaperNet net;
+  const c10::InferenceMode inference;
+  const at::Tensor x = PaperNetImpl::picture();
+  const sg::Target target(std::vector<int64_t>{1});
+  CHECK(sg::explain(net, x, net->features, sg::GradCam{}, target).map().sizes() == at::IntArrayRef({1, 2, 2}));
+}
+
+TEST_CASE("differences of classes may be each image's own") {
+  const at::Tensor output = floats({1, 2, 3, /**/ 40, 50, 60}).view({2, 3});
+  const at::Tensor others = longs({0, 1, /**/ 1, 2}).view({2, 2});
+  const sg::Target target = sg::Target::difference(longs({2, 0}), others, 2.0);
+  CHECK(target.scores(output).equal(floats({3 - 2 * 1.5f, 40 - 2 * 55.f})));
+  const at::Tensor rows = longs({1, 1, 0});
+  CHECK(target.of(output, rows).scores(output.index_select(0, rows)).equal(floats({-70, -70, 0})));
+  CHECK_THROWS_WITH(sg::Target::difference(longs({2}), others), ContainsSubstring("own, others: came [1] and [2, 2]"));
 }

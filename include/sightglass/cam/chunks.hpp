@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <vector>
 
 #include "sightglass/cam/cut.hpp"
@@ -14,7 +15,8 @@ namespace sightglass {
 /// How methods that run the model many times do it.
 struct Runs {
   int64_t max_batch = 0;  ///< most images a run; 0: chosen such that an input takes at most 10 MB
-  /// Told after each run how many of all runs' images are done; `false` stops the method, which throws `Cancelled`.
+  /// Told after each run how many of all images (steps, where a method goes by steps) are done; `false` stops the
+  /// method, which throws `Cancelled`.
   std::function<bool(int64_t done, int64_t all)> progress = {};
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <functional>
 #include <memory>
@@ -58,6 +59,25 @@ class Target {
               at::Tensor rest = at::zeros_like(score(output));
               for (const int64_t other : others) rest = rest + score_of(constant(other))(output);
               return score(output) - rest * (alpha / static_cast<double>(others.size()));
+            }};
+  }
+
+  /// The same with classes for each image: `own` `[N]` and `others` `[N, K]` int64.
+  static Target difference(const at::Tensor& own, const at::Tensor& others, double alpha = 1.0) {
+    TORCH_CHECK(own.dim() == 1 && others.dim() == 2 && others.size(0) == own.size(0) && others.size(1) > 0,
+                "own, others: came ", own.sizes(), " and ", others.sizes(), ", expected [N] and [N, K]");
+    const c10::InferenceMode can_be_saved(false);
+    const at::Tensor saved = others.clone();
+    const Classes classes = from_tensor(own);
+    return {"classes against others", classes,
+            [score = score_of(classes), saved, alpha](const at::Tensor& output) {
+              TORCH_CHECK(saved.size(0) == output.size(0), "others: came classes for ", saved.size(0),
+                          " images, the batch has ", output.size(0));
+              return score(output) - output.gather(1, saved.to(output.device())).mean(1) * alpha;
+            },
+            [own, saved, alpha](const at::Tensor& /*output*/, const at::Tensor& images) {
+              const at::Tensor rows = images.to(own.device());
+              return difference(own.index_select(0, rows), saved.index_select(0, rows), alpha);
             }};
   }
 
@@ -174,6 +194,8 @@ class Target {
         indices.defined() ? c10::str(indices.scalar_type(), " ", indices.sizes()) : std::string("an undefined tensor"));
     const auto lowest = indices.min().item<int64_t>();
     const auto highest = indices.max().item<int64_t>();
+    // Autograd saves them, which it cannot do with inference tensors.
+    const c10::InferenceMode can_be_saved(false);
     return [indices = indices.to(at::kLong, /*non_blocking=*/false, /*copy=*/true), lowest,
             highest](const at::Tensor& output) {
       check_output(output);

@@ -58,22 +58,32 @@ inline void become(const at::Tensor& held, const at::Tensor& other) {
   }
 }
 
-/// Calls `told(gradient)` in each backward pass with the gradient with respect to `y` as it is at this moment.
-inline void on_gradient(const at::Tensor& y, std::function<void(const at::Tensor&)> told) {
+/// In each backward pass, the gradient with respect to `y` as it is at this moment becomes `change(gradient)`.
+inline void change_gradient(const at::Tensor& y, std::function<at::Tensor(const at::Tensor&)> change) {
   class Hook final : public autograd::FunctionPreHook {
    public:
-    Hook(size_t index, std::function<void(const at::Tensor&)> told) : index_(index), told_(std::move(told)) {}
+    Hook(size_t index, std::function<at::Tensor(const at::Tensor&)> change)
+        : index_(index), change_(std::move(change)) {}
     autograd::variable_list operator()(const autograd::variable_list& gradients) override {
-      if (index_ < gradients.size() && gradients[index_].defined()) told_(gradients[index_]);
-      return gradients;
+      autograd::variable_list changed = gradients;
+      if (index_ < changed.size() && changed[index_].defined()) changed[index_] = change_(changed[index_]);
+      return changed;
     }
 
    private:
     size_t index_;
-    std::function<void(const at::Tensor&)> told_;
+    std::function<at::Tensor(const at::Tensor&)> change_;
   };
   const autograd::Edge edge = autograd::impl::gradient_edge(y);
-  edge.function->add_pre_hook(std::make_unique<Hook>(edge.input_nr, std::move(told)));
+  edge.function->add_pre_hook(std::make_unique<Hook>(edge.input_nr, std::move(change)));
+}
+
+/// Calls `told(gradient)` in each backward pass with the gradient with respect to `y` as it is at this moment.
+inline void on_gradient(const at::Tensor& y, std::function<void(const at::Tensor&)> told) {
+  change_gradient(y, [told = std::move(told)](const at::Tensor& gradient) {
+    told(gradient);
+    return gradient;
+  });
 }
 
 }  // namespace sightglass::detail

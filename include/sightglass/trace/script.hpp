@@ -223,6 +223,8 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) override {
     const auto object = object_.lock();
     TORCH_CHECK(object, "the TorchScript model no longer exists");
+    // Submodules without marks are still called as functions, each with an executor of its own.
+    const jit::GraphOptimizerEnabledGuard as_written(false);
     Stack stack{c10::IValue(shell_of(*object))};
     for (const at::Tensor& input : inputs) stack.emplace_back(input);
     const std::shared_ptr<const jit::Code> code = marked_code(jit::Module(object));

@@ -1,3 +1,4 @@
+#include <sightglass/cam/methods/ablation_cam.hpp>
 #include <sightglass/cam/methods/finer_cam.hpp>
 #include <sightglass/cam/methods/hires_cam.hpp>
 
@@ -49,4 +50,32 @@ TEST_CASE("Finer-CAM of a batch is that of its images") {
 
 TEST_CASE("Finer-CAM keeps to its precision, in inference mode too") {
   support::check_precision_and_modes(sg::FinerCam<>{sg::GradCam{}, .6, 2});
+}
+
+TEST_CASE("Finer-CAM wraps methods that run the model again") {
+  struct NetImpl : torch::nn::Module {
+    NetImpl() {
+      register_module("conv", conv);
+      register_module("fc", fc);
+      eval();
+    }
+    torch::Tensor forward(const torch::Tensor& x) {
+      return fc->forward(torch::relu(conv->forward(x)).mean(at::IntArrayRef{2, 3}));
+    }
+    torch::nn::Conv2d conv{torch::nn::Conv2dOptions(1, 3, 3)};
+    torch::nn::Linear fc{3, 6};
+  };
+  torch::manual_seed(3);
+  const auto net = std::make_shared<NetImpl>();
+  const at::Tensor x = torch::randn({2, 1, 7, 6});
+  const at::Tensor output = net->forward(x);
+  const at::Tensor map = sg::explain(net, x, net->conv, sg::FinerCam<sg::AblationCam>{{}, 0.5, 2}, sg::Target(1)).map();
+  for (int64_t i = 0; i < 2; ++i) {
+    const at::Tensor nearest = (output[i] - output[i][1]).abs().argsort();
+    const std::vector<int64_t> others{nearest[1].item<int64_t>(), nearest[2].item<int64_t>()};
+    const at::Tensor alone =
+        sg::explain(net, x.slice(0, i, i + 1), net->conv, sg::AblationCam{}, sg::Target::difference(1, others, 0.5))
+            .map();
+    CHECK(torch::allclose(map.slice(0, i, i + 1), alone, 1e-4, 1e-5));
+  }
 }

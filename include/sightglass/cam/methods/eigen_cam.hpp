@@ -34,8 +34,8 @@ inline at::Tensor eigen_cam(const at::Tensor& activations, Centring centring = C
   at::Tensor a = activations.flatten(2);  // [N, C, P]
   if (centring == Centring::channel_means) a = a - a.mean(2, true);
   const bool by_places = a.size(2) <= a.size(1);
-  const at::Tensor one = by_places ? a : a.transpose(1, 2);
-  const at::Tensor gram = at::bmm(one.transpose(1, 2), one).to(at::kDouble);
+  const at::Tensor one = (by_places ? a : a.transpose(1, 2)).to(at::kDouble);
+  const at::Tensor gram = at::bmm(one.transpose(1, 2), one);
   // NaN would make LAPACK throw; it shall come out as NaN.
   const at::Tensor finite = gram.isfinite().flatten(1).all(1).view({-1, 1, 1});
   const at::Tensor vectors = std::get<1>(at::linalg_eigh(at::where(finite, gram, at::zeros_like(gram))));

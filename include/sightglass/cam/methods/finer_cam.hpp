@@ -1,12 +1,10 @@
 #pragma once
 
 #include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <utility>
 
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/methods/grad_cam.hpp"
@@ -30,22 +28,11 @@ struct FinerCam {
     const at::Tensor output = cut.output();
     TORCH_CHECK(classes > 0 && output.dim() == 2 && classes < output.size(1), "classes: came ", classes,
                 " to compare with, the model gives ", output.size(1), " in all");
-    const auto [own, others] = own_and_nearest(output, cut.classes());
-    const Target finer([own = own, others = others, alpha = alpha](const at::Tensor& scores) {
-      return scores.gather(1, own).squeeze(1) - scores.gather(1, others).mean(1) * alpha;
-    });
-    return method(cut.with_target(finer));
-  }
-
- private:
-  /// `[N, 1]` and `[N, classes]`: what the backward pass keeps, so no inference tensors.
-  std::pair<at::Tensor, at::Tensor> own_and_nearest(const at::Tensor& output, const at::Tensor& chosen) const {
-    const c10::InferenceMode gradients_are_possible(false);
     const at::NoGradGuard no_gradients;
-    const at::Tensor own = chosen.clone().unsqueeze(1);
-    at::Tensor distance = (output - output.gather(1, own)).abs();
-    distance.scatter_(1, own, INFINITY);
-    return {own, std::get<1>(distance.topk(classes, 1, /*largest=*/false))};
+    at::Tensor distance = (output - output.gather(1, cut.classes().unsqueeze(1))).abs();
+    distance.scatter_(1, cut.classes().unsqueeze(1), INFINITY);
+    const at::Tensor others = std::get<1>(distance.topk(classes, 1, /*largest=*/false));
+    return method(cut.with_target(Target::difference(cut.classes(), others, alpha)));
   }
 };
 
