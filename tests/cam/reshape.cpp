@@ -53,7 +53,8 @@ TEST_CASE("methods that run the model again work on tokens") {
   const auto net = std::make_shared<TokensImpl>();
   const at::Tensor x = torch::randn({2, 7, 5});
   const sg::Reshape grid = sg::Reshape::tokens(2, 3);
-  const at::Tensor map = sg::explain(net, x, net->embed, sg::Reshaped<sg::AblationCam>{{}, grid}, sg::Target(1)).map();
+  const sg::Reshaped<sg::AblationCam> ablation{sg::AblationCam(), grid};
+  const at::Tensor map = sg::explain(net, x, net->embed, ablation, sg::Target(1)).map();
   const torch::NoGradGuard no_gradients;
   const at::Tensor tokens = net->embed->forward(x);
   const auto score = [&](const at::Tensor& changed) {
@@ -75,6 +76,6 @@ TEST_CASE("a reshape without a way back serves the other methods, and says what 
   const at::Tensor x = torch::randn({1, 7, 5});
   const sg::Reshape one_way{sg::Reshape::tokens(2, 3).to_maps};
   CHECK(sg::explain(net, x, net->embed, sg::Reshaped<>{{}, one_way}).map().sizes() == at::IntArrayRef({1, 2, 3}));
-  CHECK_THROWS_WITH(sg::explain(net, x, net->embed, sg::Reshaped<sg::AblationCam>{{}, one_way}),
-                    ContainsSubstring("Reshape::to_output"));
+  const sg::Reshaped<sg::AblationCam> ablation{sg::AblationCam(), one_way};
+  CHECK_THROWS_WITH(sg::explain(net, x, net->embed, ablation), ContainsSubstring("Reshape::to_output"));
 }
