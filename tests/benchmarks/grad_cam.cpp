@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -17,6 +16,7 @@
 
 #include "sightglass/sightglass.hpp"
 #include "support/architectures.hpp"
+#include "support/timing.hpp"
 
 namespace sg = sightglass;
 
@@ -58,17 +58,6 @@ class CountingAllocator final : public c10::Allocator {
   inline static std::atomic<size_t> peak_{0};
 };
 
-double seconds(const std::function<void()>& run) {
-  const auto before = std::chrono::steady_clock::now();
-  run();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
-
 size_t peak_of(const std::function<void()>& run) {
   const size_t before = CountingAllocator::used();
   CountingAllocator::take_peak();
@@ -78,25 +67,10 @@ size_t peak_of(const std::function<void()>& run) {
 
 void measure(const std::string& name, int64_t batch, int runs, const std::function<void()>& plain,
              const std::function<void()>& explained) {
-  for (int warm = 0; warm < 3; ++warm) {
-    plain();
-    explained();
-  }
-  std::vector<double> plain_times;
-  std::vector<double> explained_times;
-  std::vector<double> ratios;
-  for (int run = 0; run < runs; ++run) {
-    const bool first = run % 2 == 0;  // whoever comes second finds a warm cache
-    const double a = seconds(first ? plain : explained);
-    const double b = seconds(first ? explained : plain);
-    plain_times.push_back(first ? a : b);
-    explained_times.push_back(first ? b : a);
-    ratios.push_back(explained_times.back() / plain_times.back());
-  }
+  const support::Ratio ratio = support::compare(runs, plain, explained);
   const double memory = static_cast<double>(peak_of(explained)) / static_cast<double>(peak_of(plain));
   std::printf("%-12s %5lld %12.2f %12.2f %8.3f %8.3f %8.3f\n", name.c_str(), static_cast<long long>(batch),
-              1e3 * median(plain_times), 1e3 * median(explained_times), median(explained_times) / median(plain_times),
-              median(ratios), memory);
+              1e3 * ratio.plain, 1e3 * ratio.explained, ratio.value(), ratio.paired, memory);
 }
 
 template <class Net>

@@ -1,0 +1,101 @@
+// gallery: all methods on one picture, as one grid; and how to write a method of one's own.
+
+#include <CLI/CLI.hpp>
+#include <sightglass/opencv.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "support/errors.hpp"
+#include "support/files.hpp"
+#include "support/inputs.hpp"
+#include "support/labels.hpp"
+#include "support/methods.hpp"
+#include "support/model_file.hpp"
+#include "support/progress.hpp"
+
+namespace sg = sightglass;
+
+namespace {
+
+/// A method of one's own is any callable from a cut to maps [N, *S]. This one asks how much the score falls when half
+/// of what the layer says at a place is taken away: gradient and score, no library code changed.
+struct HalfGone {
+  torch::Tensor operator()(const sg::Cut& cut) const {
+    const torch::Tensor fall = cut.gradients() * cut.activations() / 2;               // [N, C, h, w], to first order
+    return fall.sum(1).relu() / cut.scores().abs().clamp_min(1e-6).view({-1, 1, 1});  // [N, h, w], a share of the score
+  }
+};
+
+struct Options {
+  std::string model, picture, layer, labels, target;
+  std::string out = "gallery.png";
+  int64_t size = 224;
+};
+
+void draw(const Options& options) {
+  const support::Labels labels = options.labels.empty() ? support::Labels() : support::Labels::read(options.labels);
+  const sg::Model model = support::load_model(options.model);
+  const support::Input input = support::read_input(options.picture, options.size);
+  const std::string layer = options.layer.empty() ? sg::suggest_layer(model, input.batch) : options.layer;
+  const sg::Pass pass(model, input.batch.slice(0, 0, 1), {model.layer(layer)}, sg::Tail::again);
+  const sg::Target target = options.target.empty() ? sg::Target() : sg::Target(labels.index(options.target));
+
+  std::vector<support::Method> methods = support::methods();
+  methods.push_back(support::method<HalfGone>("half-gone", "the example's own"));
+  const int64_t class_index = target.classes(pass.output()).item<int64_t>();
+  std::vector<sg::Tile> tiles{{input.photos.front(), labels.title(class_index)}};
+  support::Progress progress("gallery", methods.size());
+  for (const support::Method& method : methods) {
+    const auto before = std::chrono::steady_clock::now();
+    try {
+      const sg::Explanation found = method.explain(pass, 0, target);
+      tiles.push_back({sg::overlay(input.photos.front(), found.map(0)), method.name});
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - before;
+      char line[160];
+      std::snprintf(line, sizeof line, "%-22s %8.3f s  %s", method.name.c_str(), took.count(),
+                    sg::to_string(found.status(0)));
+      progress.say(line, stdout);
+    } catch (const std::exception& error) {
+      progress.say(method.name + ": " + support::one_line(error), stdout);
+    }
+    progress.advance();
+  }
+  support::write_picture(options.out, sg::grid(tiles, sg::GridOptions().columns(6).cell({240, 240})));
+  progress.say("all methods at " + layer + ": drawn in " + options.out, stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app(
+      "All methods on one picture, as one grid. Takes a minute or two: some run the model thousands of times.");
+  app.add_option("model", options.model, "a TorchScript file")->required();
+  app.add_option("picture", options.picture, "a picture, or a .npy array as explain takes it")->required();
+  app.add_option("--layer", options.layer, "a layer's path; the last one with a spatial output by default");
+  app.add_option("--target", options.target, "a class, by number or label; the prediction by default");
+  app.add_option("--labels", options.labels, "a file with a label a line");
+  app.add_option("--size", options.size, "the side in pixels to which the picture is resized")
+      ->check(CLI::Range(1, 8192));
+  app.add_option("--out", options.out, "the picture to write");
+  try {
+    app.parse(argc, argv);
+    draw(options);
+    return 0;
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "gallery: %s; gallery --help tells what can be given\n", error.what());
+    return 2;
+  } catch (const support::UsageError& error) {
+    std::fprintf(stderr, "gallery: %s\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "gallery: %s\n", support::one_line(error).c_str());
+    return 1;
+  }
+}

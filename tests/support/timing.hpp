@@ -1,0 +1,48 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+/// Ratios of times from interleaved runs: what else the machine does falls on both.
+namespace support {
+
+inline double seconds(const std::function<void()>& run) {
+  const auto before = std::chrono::steady_clock::now();
+  run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+}
+
+inline double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+struct Ratio {
+  double plain = 0;      ///< seconds, the median
+  double explained = 0;  ///< seconds, the median
+  double paired = 0;     ///< the median of the ratios of neighbouring runs
+  double value() const { return explained / plain; }
+};
+
+/// Runs both in turn, each first every other time: whoever comes second finds a warm cache.
+inline Ratio compare(int runs, const std::function<void()>& plain, const std::function<void()>& explained) {
+  for (int warm = 0; warm < (runs > 5 ? 3 : 1); ++warm) {
+    plain();
+    explained();
+  }
+  std::vector<double> a, b, ratios;
+  for (int run = 0; run < runs; ++run) {
+    const bool first = run % 2 == 0;
+    const double one = seconds(first ? plain : explained);
+    const double other = seconds(first ? explained : plain);
+    a.push_back(first ? one : other);
+    b.push_back(first ? other : one);
+    ratios.push_back(b.back() / a.back());
+  }
+  return {median(a), median(b), median(ratios)};
+}
+
+}  // namespace support
