@@ -22,6 +22,8 @@
 #include "sightglass/trace/module.hpp"
 #include "sightglass/trace/locate.hpp"
 #include "sightglass/trace/script.hpp"
+#include "sightglass/trace/split.hpp"
+#include "sightglass/trace/traced.hpp"
 
 #include "sightglass/hooks/nearest.hpp"
 #include "sightglass/hooks/place.hpp"
@@ -36,10 +38,12 @@
 #include "sightglass/hooks/hooked.hpp"
 #include "sightglass/hooks/hook_point.hpp"
 
+#include "sightglass/cam/splits.hpp"
 #include "sightglass/cam/model.hpp"
 #include "sightglass/cam/target.hpp"
 #include "sightglass/cam/explanation.hpp"
 #include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/tails.hpp"
 #include "sightglass/cam/pass.hpp"
 #include "sightglass/cam/explain.hpp"
 #include "sightglass/cam/layers.hpp"

@@ -1,103 +1,18 @@
 #include <sightglass/cam/explain.hpp>
 #include <sightglass/trace/elision.hpp>
 
-#include <random>
 #include <string>
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/random_net.hpp"
 #include "support/tiny.hpp"
 
 namespace sg = sightglass;
 namespace nn = torch::nn;
+using support::RandomNet;
 
 namespace {
-
-/// A small network put together at random: convolutions, norms, in-place and plain activations, skips over any
-/// distance, views of the batch, branches that are cut up and put together again.
-struct RandomNetImpl : nn::Module {
-  enum class Op {
-    conv,
-    norm,
-    relu,
-    relu_in_place,
-    add_skip,
-    add_skip_in_place,
-    halves,
-    fold_batch,
-    scale_by_mean,
-    pool
-  };
-
-  RandomNetImpl(uint64_t seed, size_t length) {
-    std::mt19937_64 random(seed);
-    for (size_t i = 0; i < length; ++i) {
-      const auto op = static_cast<Op>(random() % 10);
-      skips.push_back(ops.empty() ? 0 : random() % ops.size());
-      ops.push_back(op);
-      const std::string number = std::to_string(i);
-      convs.push_back(nn::Conv2d(nn::Conv2dOptions(6, 6, 3).padding(1)));
-      norms.push_back(nn::BatchNorm2d(6));
-      if (op == Op::conv) register_module("conv" + number, convs.back());
-      if (op == Op::norm) register_module("norm" + number, norms.back());
-    }
-    register_module("stem", stem);
-    register_module("fc", fc);
-    eval();
-  }
-
-  torch::Tensor forward(torch::Tensor x) {
-    x = stem->forward(x);
-    std::vector<torch::Tensor> before;
-    for (size_t i = 0; i < ops.size(); ++i) {
-      before.push_back(x);
-      const torch::Tensor& skip = before[skips[i]];
-      switch (ops[i]) {
-        case Op::conv:
-          x = convs[i]->forward(x);
-          break;
-        case Op::norm:
-          x = norms[i]->forward(x);
-          break;
-        case Op::relu:
-          x = torch::relu(x);
-          break;
-        case Op::relu_in_place:
-          x = torch::relu_(x);
-          break;
-        case Op::add_skip:
-          x = x + skip;
-          break;
-        case Op::add_skip_in_place:
-          x += skip * 0.5;
-          break;
-        case Op::halves: {
-          const auto parts = x.chunk(2, 1);
-          x = torch::cat({parts[1], parts[0].sigmoid()}, 1);
-          break;
-        }
-        case Op::fold_batch:
-          x = x.view({x.size(0) * 2, 3, x.size(2), x.size(3)}).tanh().view_as(x);
-          break;
-        case Op::scale_by_mean:
-          x = x * x.mean(at::IntArrayRef{2, 3}, true);
-          break;
-        case Op::pool:
-          x = torch::avg_pool2d(x, 3, 1, 1);
-          break;
-      }
-    }
-    return fc->forward(x.mean(at::IntArrayRef{2, 3}));
-  }
-
-  std::vector<Op> ops;
-  std::vector<size_t> skips;
-  std::vector<nn::Conv2d> convs;
-  std::vector<nn::BatchNorm2d> norms;
-  nn::Conv2d stem{nn::Conv2dOptions(3, 6, 3).padding(1)};
-  nn::Linear fc{6, 4};
-};
-TORCH_MODULE(RandomNet);
 
 /// The straightforward way: the whole forward, with the layer's output replaced.
 at::Tensor in_full(const sg::Model& model, const sg::Layer& layer, const at::Tensor& activations,

@@ -5,13 +5,16 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "sightglass/cam/splits.hpp"
 #include "sightglass/hooks/find_layers.hpp"
 #include "sightglass/hooks/watch.hpp"
+#include "sightglass/trace/traced.hpp"
 
 namespace sightglass {
 
@@ -36,6 +39,25 @@ class Model {
 
   Model(const torch::jit::Module& script)  // NOLINT(google-explicit-constructor)
       : script_(detail::ScriptModel::of(script)), script_module_(script) {}
+
+  /// The same model for many explanations: what lies before a layer needs no graph, so from the second explanation at a
+  /// layer on it runs in another form, frozen, batch norm folded into convolutions, and laid out for the CPU.
+  ///
+  /// Made at the first explanation, for a `torch::nn` model once for each size of the input (by tracing, so its
+  /// `forward` must not choose by values), and checked against it: activations and output agree to 1e-3 of the largest
+  /// value (1e-6 is usual), or the model runs as it is, with a warning. Copies share what is made; it holds the weights
+  /// once more. Weights that are written later are noticed. Hooks of others do not see such runs.
+  Model optimised() const {
+    Model copy = *this;
+    copy.splits_ = std::make_shared<detail::Splits>();
+    return copy;
+  }
+  /// The same model as it is.
+  Model plain() const {
+    Model copy = *this;
+    copy.splits_ = nullptr;
+    return copy;
+  }
 
   /// Runs the model. TorchScript runs operation by operation (no profiling executor), at every call alike.
   at::Tensor forward(const at::Tensor& input) const {
@@ -112,11 +134,52 @@ class Model {
     return detail::Watch(std::move(subscriber), layer, by);
   }
 
+  /// What the model is split into at the first of `layers`; null where it is not optimised, or not yet for this input.
+  std::shared_ptr<const detail::Split> split(const std::vector<Layer>& layers, const at::Tensor& input) const {
+    return splits_ == nullptr ? nullptr : splits_->find(key(layers, input));
+  }
+  /// Whether a pass on `input` has to tell `learn_split` what it gave.
+  bool wants_split(const std::vector<Layer>& layers, const at::Tensor& input) const {
+    return splits_ != nullptr && splits_->misses(key(layers, input));
+  }
+  void learn_split(const std::vector<Layer>& layers, const at::Tensor& input,
+                   const std::function<at::Tensor(const void* place)>& activations_at, const at::Tensor& output) const {
+    splits_->learn(
+        key(layers, input), [&] { return make_split(layers, input); }, input, activations_at, output);
+  }
+  /// Whether a split holds for batches of any size.
+  bool splits_hold_for_any_batch() const { return script_ != nullptr; }
+
  private:
+  detail::Splits::Key key(const std::vector<Layer>& layers, const at::Tensor& input) const {
+    return detail::Splits::key(layers, input, splits_hold_for_any_batch());
+  }
+
+  std::shared_ptr<const detail::Split> make_split(const std::vector<Layer>& layers, const at::Tensor& input) const {
+    std::set<const void*> places;
+    for (const Layer& layer : layers) places.insert(layer.place().key);
+    if (script_ != nullptr) {
+      return std::make_shared<const detail::Split>(*script_->marked_graph(), script_->object(), places);
+    }
+    const detail::Traced traced = trace(layers, input);
+    return std::make_shared<const detail::Split>(*traced.graph, traced.self._ivalue(), places);
+  }
+
+  detail::Traced trace(const std::vector<Layer>& layers, const at::Tensor& input) const {
+    std::vector<detail::Watch> watches;
+    for (const Layer& layer : layers) {
+      watches.push_back(watch(std::make_shared<detail::TraceMark>(layer.place().key), layer));
+    }
+    std::vector<at::Tensor> state = module_->parameters();
+    for (const at::Tensor& buffer : module_->buffers()) state.push_back(buffer);
+    return detail::trace(forward_, state, input);
+  }
+
   std::shared_ptr<torch::nn::Module> module_;
   Forward forward_;
   std::shared_ptr<detail::ScriptModel> script_;
   torch::jit::Module script_module_;
+  std::shared_ptr<detail::Splits> splits_;
 };
 
 }  // namespace sightglass

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/explanation.hpp"
 #include "sightglass/cam/model.hpp"
+#include "sightglass/cam/tails.hpp"
 #include "sightglass/cam/target.hpp"
 
 namespace sightglass {
@@ -41,28 +43,21 @@ class Pass {
     const c10::InferenceMode gradients_are_possible(false);
     const at::AutoGradMode no_graph_yet(false);
     const auto tracker = detail::Tracker::of_thread();
-    std::vector<detail::Watch> watches;
-    for (const Layer& given : layers) {
-      const Layer layer = model.layer(given);
-      layers_.push_back(layer);
-      points_.push_back(std::make_shared<detail::CutPoint>(layer.name(), points_.size(), tracker));
-      watches.push_back(model.watch(points_.back(), layer));
+    for (const Layer& layer : layers) {
+      layers_.push_back(model.layer(layer));
+      points_.push_back(std::make_shared<detail::CutPoint>(layers_.back().name(), points_.size(), tracker));
     }
     input_ = input.is_inference() ? input.clone() : input.detach();
     input_size_ = input.sizes().slice(2).vec();
-    if (tail == Tail::again) tape_ = std::make_unique<detail::Tape>(input_, layers.size());
-    {
-      const detail::Tracker::Taping taping(tracker, tape_.get());
-      output_ = run(model, input_);
+    const bool in_parts = tail == Tail::once || model.splits_hold_for_any_batch();
+    if (in_parts) split_ = model.split(layers_, input_);
+    if (split_ != nullptr) {
+      run_in_parts();
+    } else {
+      run_whole(tail);
     }
-    TORCH_CHECK(output_.defined() && output_.dim() >= 1, "model: it gives ",
-                output_.defined() ? "one number" : "an undefined tensor",
-                "; expected an output for each image, [N, ...]");
-    for (const auto& point : points_) {
-      point->check();
-      TORCH_CHECK(point->activations().size(0) == output_.size(0), "layer \"", point->name(), "\": its output ",
-                  point->activations().sizes(), " has another batch size than the model's ", output_.sizes());
-    }
+    check_run();
+    if (model.wants_split(layers_, input_)) model.learn_split(layers_, input_, activations_at(), output());
   }
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
@@ -73,7 +68,7 @@ class Pass {
   const std::string& layer_name(size_t layer) const { return points_.at(layer)->name(); }
 
   /// Whether runs of what lies behind the layer number `layer` cost no more than that; else they are run in full.
-  bool elided(size_t layer) const { return elides(layer); }
+  bool elided(size_t layer) const { return stands_at_split(layer) || tails().elides(layer); }
 
   /// Explains the layer number `layer` (from 0, in the order given) by `method`, any callable `Cut -> [N, *S]`.
   template <class Method>
@@ -148,7 +143,7 @@ class Pass {
     }
     at::Tensor scores_of(const at::Tensor& input, const at::Tensor& images) override {
       const at::NoGradGuard no_gradients;
-      return target_.of(pass_.output(), images).scores(run(pass_.model_, input.to(pass_.input_.dtype())));
+      return target_.of(pass_.output(), images).scores(pass_.output_for(input.to(pass_.input_.dtype())));
     }
     at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) override {
       const at::NoGradGuard no_gradients;
@@ -219,74 +214,86 @@ class Pass {
     return second.defined() ? second.detach().to(vector.dtype()) : at::zeros_like(vector);
   }
 
-  /// The model's output when the layer gives `activations`, for rows `images` of the input.
-  at::Tensor run_tail(size_t layer, const at::Tensor& activations, const at::Tensor& images) const {
-    const at::Tensor rows = images.to(input_.device());
-    if (elides(layer)) {
-      at::Tensor output = run_elided(layer, activations, rows);
-      if (output.defined()) return output;
-    }
-    const auto replacement = std::make_shared<detail::Replacement>(activations.clone());
-    const detail::Watch watch = model_.watch(replacement, layers_[layer]);
-    at::Tensor output = run(model_, input_.index_select(0, rows));
-    replacement->check(layers_[layer].name());
-    return output;
+  /// The forward pass as it is, with everybody at their layers.
+  void run_whole(Tail tail) {
+    const auto tracker = detail::Tracker::of_thread();
+    std::vector<detail::Watch> watches;
+    for (size_t i = 0; i < size(); ++i) watches.push_back(model_.watch(points_[i], layers_[i]));
+    if (tail == Tail::again) tape_ = std::make_unique<detail::Tape>(input_, size());
+    const detail::Tracker::Taping taping(tracker, tape_.get());
+    output_ = run(model_, input_);
   }
 
-  /// Undefined where the run cannot be elided.
-  at::Tensor run_elided(size_t layer, const at::Tensor& activations, const at::Tensor& rows) const {
-    const detail::Tape& tape = *tape_;
-    detail::Elision elision(tape, layer, tape.cut(layer).written ? activations.clone() : activations, rows);
-    std::vector<int64_t> sizes = input_.sizes().vec();
-    sizes[0] = rows.size(0);
-    const at::Tensor input =
-        tape.reads_input() ? input_.index_select(0, rows) : detail::empty_shell(sizes, input_.options());
-    try {
-      const detail::ListenerScope listening(elision);
-      at::Tensor output = model_.forward(input);
-      return elision.reached_cut() ? output : at::Tensor();
-    } catch (...) {
-      if (elision.failure().empty()) throw;
-      return {};
-    }
-  }
-
-  /// Whether runs behind `layer` can be elided: told once, by a run on another batch size than the recorded one.
-  bool elides(size_t layer) const {
-    if (tape_ == nullptr) tape_ = Pass(model_, input_, layers_, Tail::again).take_tape();
-    if (elides_.empty()) elides_.resize(layers_.size(), Elides::unknown);
-    Elides& known = elides_[layer];
-    if (known == Elides::unknown) {
-      known = Elides::no;
-      const at::Tensor& activations = points_[layer]->activations();
-      if (tape_->cut(layer).found && activations.sizes() == tape_->made_at(layer)) {
-        const int64_t last = activations.size(0) - 1;
-        const at::Tensor rows =
-            at::tensor(last == 1 ? std::vector<int64_t>{1, 0, 1} : std::vector<int64_t>{last, 0}, at::kLong)
-                .to(activations.device());
-        const at::Tensor output = run_elided(layer, activations.index_select(0, rows), rows);
-        const at::Tensor wanted = output_.detach().index_select(0, rows);
-        const bool agrees = output.defined() && output.sizes() == wanted.sizes() &&
-                            (output - wanted).abs().max().item<double>() <= 1e-3 * wanted.abs().max().item<double>();
-        if (agrees) known = Elides::yes;
+  /// The same in the two parts of an optimised model. Later layers are told by marks in the second.
+  void run_in_parts() {
+    std::vector<at::Tensor> outputs{split_->prefix(input_)};
+    std::vector<detail::Watch> watches;
+    for (size_t i = 0; i < size(); ++i) {
+      if (stands_at_split(i)) {
+        points_[i]->leave({}, outputs);
+      } else {
+        watches.emplace_back(points_[i], layers_[i], detail::Watch::By::marks);
       }
     }
-    return known == Elides::yes;
+    output_ = split_->tail(outputs.front(), input_);
   }
 
-  std::unique_ptr<detail::Tape> take_tape() { return std::move(tape_); }
+  bool stands_at_split(size_t layer) const {
+    return split_ != nullptr && layers_[layer].place().key == split_->place();
+  }
 
-  enum class Elides { unknown, yes, no };
+  void check_run() const {
+    TORCH_CHECK(output_.defined() && output_.dim() >= 1, "model: it gives ",
+                output_.defined() ? "one number" : "an undefined tensor",
+                "; expected an output for each image, [N, ...]");
+    for (const auto& point : points_) {
+      point->check();
+      TORCH_CHECK(point->activations().size(0) == output_.size(0), "layer \"", point->name(), "\": its output ",
+                  point->activations().sizes(), " has another batch size than the model's ", output_.sizes());
+    }
+  }
+
+  std::function<at::Tensor(const void*)> activations_at() const {
+    return [this](const void* place) {
+      for (size_t i = 0; i < size(); ++i) {
+        if (layers_[i].place().key == place) return points_[i]->activations();
+      }
+      return at::Tensor();
+    };
+  }
+
+  /// The model's output for another input, without gradients.
+  at::Tensor output_for(const at::Tensor& input) const {
+    if (const auto split = model_.split(layers_, input)) return split->tail(split->prefix(input), input);
+    if (model_.wants_split(layers_, input)) return Pass(model_, input, layers_).output();
+    return run(model_, input);
+  }
+
+  /// The model's output when the layer gives `activations`, for rows `images` of the input.
+  at::Tensor run_tail(size_t layer, const at::Tensor& activations, const at::Tensor& images) const {
+    if (!stands_at_split(layer)) return tails().run(layer, activations, images);
+    return split_->tail(activations,
+                        split_->tail_reads_input() ? input_.index_select(0, images.to(input_.device())) : input_);
+  }
+
+  detail::Tails& tails() const {
+    if (tails_ == nullptr) {
+      if (tape_ == nullptr) tape_ = std::move(Pass(model_.plain(), input_, layers_, Tail::again).tape_);
+      tails_ = std::make_unique<detail::Tails>(model_, input_, layers_, points_, output(), std::move(tape_));
+    }
+    return *tails_;
+  }
 
   Model model_;
   std::vector<Layer> layers_;
-  mutable std::unique_ptr<detail::Tape> tape_;
-  mutable std::vector<Elides> elides_;
+  std::shared_ptr<const detail::Split> split_;  // null where the model runs as it is
   at::Tensor input_;
   std::vector<std::shared_ptr<detail::CutPoint>> points_;
   at::Tensor output_;
   std::vector<int64_t> input_size_;
   mutable std::map<const void*, std::shared_ptr<Evidence>> evidence_;
+  mutable std::unique_ptr<detail::Tape> tape_;
+  mutable std::unique_ptr<detail::Tails> tails_;
 };
 
 }  // namespace sightglass

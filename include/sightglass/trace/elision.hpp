@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -19,6 +20,20 @@
 /// Running a model again without paying for what lies before a cut: its `forward` is called, but operations before the
 /// cut are handed their results instead of being run.
 namespace sightglass::detail {
+
+/// True for operations that give numbers which do not depend on a tensor's values.
+inline bool looks_at_shape_only(const c10::FunctionSchema& schema) {
+  static const std::set<std::string> names{"aten::size",
+                                           "aten::stride",
+                                           "aten::dim",
+                                           "aten::numel",
+                                           "aten::is_contiguous",
+                                           "aten::sym_size",
+                                           "aten::sym_numel",
+                                           "aten::is_floating_point",
+                                           "aten::len"};
+  return names.count(schema.name()) != 0;
+}
 
 /// What a pass leaves for later runs: the operations before its last cut, and the tensors that are read behind one.
 class Tape {
@@ -58,6 +73,15 @@ class Tape {
   /// True where an operation behind a cut reads the input itself.
   bool reads_input() const { return reads_input_; }
   const std::map<Slot, at::Tensor>& kept() const { return kept_; }
+
+  /// The operation that read values of what depends on the input, so that the model may have chosen its way by them;
+  /// null where none did.
+  const c10::FunctionSchema* reader_of_values() const {
+    for (const Step& step : steps_) {
+      if (step.depends_on_input && step.made.empty() && !looks_at_shape_only(*step.schema)) return step.schema;
+    }
+    return nullptr;
+  }
 
   /// Before an operation of the pass.
   void before(const OperatorHandle& op, const Stack& stack) {
@@ -157,7 +181,7 @@ class Elision final : public Listener {
     const Tape::Step& step = tape_.steps()[position_];
     if (&op.schema() != step.schema) fail("it runs other operations than before");
     if (step.depends_on_input) {
-      if (step.made.empty() && !only_looks_at_shape(op)) fail("it reads the values of " + op.schema().name());
+      if (step.made.empty() && !looks_at_shape_only(op.schema())) fail("it reads the values of " + op.schema().name());
       hand_out(op, stack, step);
     } else {
       op.callBoxed(stack);
@@ -170,19 +194,6 @@ class Elision final : public Listener {
   [[noreturn]] void fail(const std::string& why) {
     failure_ = why;
     TORCH_CHECK(false, "elision: ", why);
-  }
-
-  static bool only_looks_at_shape(const OperatorHandle& op) {
-    static const std::vector<std::string> names{"aten::size",
-                                                "aten::stride",
-                                                "aten::dim",
-                                                "aten::numel",
-                                                "aten::is_contiguous",
-                                                "aten::sym_size",
-                                                "aten::sym_numel",
-                                                "aten::is_floating_point",
-                                                "aten::len"};
-    return std::find(names.begin(), names.end(), op.schema().name()) != names.end();
   }
 
   /// Rows of a recorded tensor for the images of this run. A batch may be folded into the first dimension.

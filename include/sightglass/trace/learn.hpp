@@ -90,6 +90,7 @@ enum class SampleSize { cut, single, whole };
 /// (`whole`).
 inline at::Tensor sample_of(const at::Tensor& tensor, SampleSize size) {
   at::Tensor part = tensor.detach();
+  if (part.layout() != at::kStrided) return part.clone();
   if (size != SampleSize::whole && part.dim() > 0 && part.size(0) > 1) part = part.narrow(0, 0, 1);
   if (size == SampleSize::cut && part.dim() >= 4) {
     for (int64_t d = 2; d < part.dim(); ++d) part = part.narrow(d, 0, std::min<int64_t>(16, part.size(d)));

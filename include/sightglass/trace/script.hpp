@@ -187,6 +187,18 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
     if (paths_.insert(path).second) code_.reset();
   }
 
+  /// The object that the graph's first input stands for.
+  c10::intrusive_ptr<c10::ivalue::Object> object() const {
+    auto object = object_.lock();
+    TORCH_CHECK(object, "the TorchScript model no longer exists");
+    return object;
+  }
+  /// A copy of the graph of `forward`, with the marks.
+  std::shared_ptr<jit::Graph> marked_graph() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return Marker(paths_).mark(jit::Module(object()));
+  }
+
   const void* id() const override { return address_; }
   std::weak_ptr<const void> lifetime() const override {
     return object_.expired() ? std::weak_ptr<const void>() : std::weak_ptr<const void>(weak_from_this());
@@ -221,8 +233,7 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
   }
 
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) override {
-    const auto object = object_.lock();
-    TORCH_CHECK(object, "the TorchScript model no longer exists");
+    const auto object = this->object();
     // Submodules without marks are still called as functions, each with an executor of its own.
     const jit::GraphOptimizerEnabledGuard as_written(false);
     Stack stack{c10::IValue(shell_of(*object))};

@@ -1,0 +1,136 @@
+#include <sightglass/hooks/script_layer.hpp>
+#include <sightglass/trace/split.hpp>
+
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/scripts.hpp"
+
+using namespace sightglass::detail;
+using torch::Tensor;
+
+namespace {
+
+Split split_at(const torch::jit::Module& module, const std::vector<std::string>& names) {
+  std::set<const void*> places;
+  for (const std::string& name : names) places.insert(sightglass::layer(module, name).place().key);
+  const auto model = ScriptModel::of(module);
+  return Split(*model->marked_graph(), model->object(), places);
+}
+
+Tensor pictures(int64_t count) {
+  torch::manual_seed(1);
+  return torch::randn({count, 3, 6, 8});
+}
+
+const void* place(const torch::jit::Module& module, const std::string& name) {
+  return sightglass::layer(module, name).place().key;
+}
+
+}  // namespace
+
+TEST_CASE("prefix and tail together are the model, for batches of any size") {
+  torch::manual_seed(0);
+  const torch::jit::Module net = scripts::net();
+  const torch::NoGradGuard no_gradients;
+  for (const char* const name : {"conv1", "bn1", "blocks.0", "blocks.1", "pool"}) {
+    CAPTURE(name);
+    const Split split = split_at(net, {name});
+    for (const int64_t count : {1, 3}) {
+      const Tensor x = pictures(count);
+      CHECK(torch::allclose(split.tail(split.prefix(x), x), scripts::run(net, x), 1e-4, 1e-5));
+    }
+  }
+}
+
+TEST_CASE("the prefix gives what the layer gives, the last time it is called") {
+  torch::manual_seed(0);
+  const torch::jit::Module net = scripts::net();
+  const torch::NoGradGuard no_gradients;
+  const Tensor x = pictures(2);
+  const Tensor first =
+      torch::relu(scripts::run(scripts::child(net, {"bn1"}), scripts::run(scripts::child(net, {"conv1"}), x)));
+  const Tensor second = torch::relu(scripts::run(scripts::child(net, {"blocks", "0"}), first));
+  CHECK(torch::allclose(split_at(net, {"relu"}).prefix(x), second, 1e-4, 1e-5));
+}
+
+TEST_CASE("gradients come from the tail as from the model") {
+  torch::manual_seed(0);
+  const torch::jit::Module net = scripts::net();
+  const Tensor x = pictures(2);
+  const Split split = split_at(net, {"blocks.0"});
+  const Tensor activations = split.prefix(x).detach();
+  const Tensor one = activations.clone().requires_grad_();
+  const Tensor other = activations.clone().requires_grad_();
+  const Tensor got = torch::autograd::grad({split.tail(one, x).select(1, 2).sum()}, {one}).front();
+  const Tensor behind = scripts::run(scripts::child(net, {"blocks", "1"}), torch::relu(other));
+  const Tensor scores = scripts::run(scripts::child(net, {"fc"}), behind.mean(at::IntArrayRef{2, 3}));
+  const Tensor wanted = torch::autograd::grad({scores.select(1, 2).sum()}, {other}).front();
+  CHECK(torch::allclose(got, wanted, 1e-4, 1e-6));
+}
+
+TEST_CASE("a tail that writes in place leaves the activations it is given") {
+  torch::manual_seed(0);
+  const torch::jit::Module net = scripts::traced_net();  // relu_ behind the stem
+  const torch::NoGradGuard no_gradients;
+  const Tensor x = pictures(1);
+  const Split split = split_at(net, {"stem"});
+  const Tensor activations = split.prefix(x);
+  const Tensor before = activations.clone();
+  CHECK(before.min().item<float>() < 0);
+  CHECK(torch::allclose(split.tail(activations, x), scripts::run(net, x), 1e-4, 1e-5));
+  CHECK(activations.equal(before));
+}
+
+TEST_CASE("of several layers the first is where the model is split, and the others announce themselves in the tail") {
+  torch::manual_seed(0);
+  const torch::jit::Module net = scripts::net();
+  CHECK(split_at(net, {"blocks.1", "conv1", "fc"}).place() == place(net, "conv1"));
+}
+
+TEST_CASE("what was frozen is stale once a weight is written, or replaced") {
+  torch::manual_seed(0);
+  torch::jit::Module net = scripts::net();
+  const torch::NoGradGuard no_gradients;
+  const Split split = split_at(net, {"blocks.0"});
+  CHECK_FALSE(split.stale());
+  scripts::child(net, {"fc"}).attr("weight").toTensor().add_(1);
+  CHECK(split.stale());
+  const Split again = split_at(net, {"blocks.0"});
+  CHECK_FALSE(again.stale());
+  scripts::child(net, {"conv1"}).setattr("weight", torch::zeros({4, 3, 3, 3}));
+  CHECK(again.stale());
+  const Split third = split_at(net, {"blocks.0"});
+  net.train();
+  CHECK(third.stale());
+}
+
+TEST_CASE("a model is not split where the tail reads what was made before, or the layer runs in a branch") {
+  torch::manual_seed(0);
+  const torch::jit::Module traced = scripts::traced_net();
+  CHECK_THROWS_WITH(split_at(traced, {"block.conv"}), ContainsSubstring("reads what was made before it"));
+  const torch::jit::Module branching = scripts::branching_net();
+  CHECK_THROWS_WITH(split_at(branching, {"block.relu"}), ContainsSubstring("inside of a branch or a loop"));
+}
+
+TEST_CASE("a model that assigns to an attribute is not split") {
+  const torch::jit::Module conv = scripts::conv(3, 4);
+  torch::jit::Module net = scripts::empty("Counting");
+  net.register_module("conv", conv);
+  net.register_attribute("calls", c10::IntType::get(), 0);
+  net.define("def forward(self, x):\n  self.calls = self.calls + 1\n  return self.conv.forward(x)\n");
+  CHECK_THROWS_WITH(split_at(net, {"conv"}), ContainsSubstring("assigns to an attribute"));
+}
+
+TEST_CASE("a tail that reads the input is given it") {
+  const torch::jit::Module conv = scripts::conv(3, 4);
+  const torch::jit::Module net =
+      scripts::make("Reading", {{"conv", conv}},
+                    "def forward(self, x):\n  y = self.conv.forward(x)\n  return y.mean([2, 3]) * x.mean([1, 2, 3], "
+                    "keepdim=True).flatten(1)\n");
+  const torch::NoGradGuard no_gradients;
+  const Split split = split_at(net, {"conv"});
+  CHECK(split.tail_reads_input());
+  const Tensor x = pictures(2);
+  CHECK(torch::allclose(split.tail(split.prefix(x), x), scripts::run(net, x), 1e-4, 1e-5));
+}
