@@ -72,6 +72,7 @@
 #include "sightglass/cam/fuse.hpp"
 #include "sightglass/cam/methods/refine_cam.hpp"
 #include "sightglass/cam/smooth.hpp"
+#include "sightglass/cam/eigen_smooth.hpp"
 #include "sightglass/cam/factorisation.hpp"
 #include "sightglass/cam/reshape.hpp"
 
