@@ -32,17 +32,29 @@ class AttentionGradients final : public Listener {
     if (old_fused) argument_called("need_attn_weights", op, stack) = true;
     const bool softmax = name == "aten::softmax" || name == "aten::_softmax" || name == "aten::special_softmax";
     const int64_t dim = softmax ? argument_called("dim", op, stack).toInt() : -1;
-    op.callBoxed(stack);
+    run(op, stack);
     if (old_fused) note(stack.back().toTensor());
     if (!softmax) return;
     const at::Tensor& y = stack.back().toTensor();
     if (dim == -1 || dim == y.dim() - 1) note(y);
   }
 
+  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override {
+    if (next_ != nullptr) next_->mark(place, side, values);
+  }
+
+  /// Another listener is told of everything too.
+  void pass_on_to(Listener* next) { next_ = next; }
+
   /// In the order in which they ran.
   const std::vector<std::shared_ptr<AttentionMap>>& maps() const { return maps_; }
 
  private:
+  void run(const OperatorHandle& op, Stack& stack) const {
+    if (next_ == nullptr) return op.callBoxed(stack);
+    next_->operation(op, stack);
+  }
+
   void note(const at::Tensor& map) {
     if (!map.defined() || map.dim() < 3 || map.size(-1) != map.size(-2) || !map.requires_grad()) return;
     const auto noted = std::make_shared<AttentionMap>(AttentionMap{map.sizes().vec(), {}});
@@ -58,7 +70,7 @@ class AttentionGradients final : public Listener {
     const at::Tensor query = tensor("query"), key = tensor("key"), value = tensor("value"), mask = tensor("attn_mask");
     // Several heads may share a key, or drop out: not what is written here.
     const bool shared = query.dim() > 2 && key.dim() > 2 && query.size(-3) != key.size(-3);
-    if (shared || argument_called("dropout_p", op, stack).toDouble() > 0) return op.callBoxed(stack);
+    if (shared || argument_called("dropout_p", op, stack).toDouble() > 0) return run(op, stack);
     double scale = 1 / std::sqrt(static_cast<double>(query.size(-1)));
     const auto given = op.schema().argumentIndexWithName("scale");
     if (given && !argument_called("scale", op, stack).isNone()) scale = argument_called("scale", op, stack).toDouble();
@@ -74,8 +86,8 @@ class AttentionGradients final : public Listener {
     if (allowed.defined()) logits = logits.masked_fill(allowed.logical_not(), -INFINITY);
     const at::Tensor map = logits.softmax(-1);
     note(map);
-    torch::jit::drop(stack, op.schema().arguments().size());
-    stack.emplace_back(map.matmul(value));
+    run(op, stack);  // for whoever listens too
+    stack.back() = map.matmul(value);
   }
 
   static c10::IValue& argument_called(const std::string& name, const OperatorHandle& op, Stack& stack) {
@@ -85,6 +97,7 @@ class AttentionGradients final : public Listener {
   }
 
   std::vector<std::shared_ptr<AttentionMap>> maps_;
+  Listener* next_ = nullptr;
 };
 
 }  // namespace sightglass::detail
