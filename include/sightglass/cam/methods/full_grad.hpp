@@ -20,7 +20,7 @@ inline at::Tensor full_grad_map(const at::Tensor& part, at::IntArrayRef size) {
   ends[0] = part.size(0);
   const at::Tensor low = strength.flatten(1).amin(1).view(ends);
   const at::Tensor range = strength.flatten(1).amax(1).view(ends) - low;
-  const at::Tensor map = ((strength - low) / (range + 1e-6)).sum(1, /*keepdim=*/true);
+  const at::Tensor map = strength.sub_(low).div_(range + 1e-6).sum(1, /*keepdim=*/true);
   const at::Tensor resized = size.size() == 1   ? at::upsample_linear1d(map, size, true)
                              : size.size() == 2 ? at::upsample_bilinear2d(map, size, true)
                                                 : at::upsample_trilinear3d(map, size, true);
@@ -40,6 +40,7 @@ inline at::Tensor full_grad_map(const at::Tensor& part, at::IntArrayRef size) {
 struct FullGrad {
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor x = cut.input();
+    TORCH_CHECK(x.dim() >= 3 && x.dim() <= 5, "FullGrad: the input is ", x.sizes(), ", expected [N, C, *S]");
     at::Tensor map;
     for (const at::Tensor& part : parts(cut)) {
       const at::Tensor one = detail::full_grad_map(part, x.sizes().slice(2));
