@@ -1,9 +1,11 @@
-// gallery: all methods on one picture, as one grid; and how to write a method of one's own.
+// gallery: all methods on one picture, as one grid; what a layer sees, as concepts; and how to write a method of one's
+// own.
 
 #include <CLI/CLI.hpp>
 #include <sightglass/opencv.hpp>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -32,9 +34,23 @@ struct HalfGone {
 
 struct Options {
   std::string model, picture, layer, labels, target;
-  std::string out = "gallery.png";
+  std::string out = "gallery.png", concepts;
   int64_t size = 224;
 };
+
+/// What the layer's activations are made of, each concept with the class that the model takes it for.
+cv::Mat concept_picture(const sg::Pass& pass, const cv::Mat& photo, const support::Labels& labels) {
+  const sg::Cut cut = pass.at(0);
+  const sg::Concepts concepts = sg::factorise(cut.activations(), 4);
+  const torch::Tensor probabilities = sg::outputs_of_concepts(cut, concepts.vectors).softmax(1);
+  std::vector<std::string> texts;
+  for (int64_t k = 0; k < concepts.vectors.size(0); ++k) {
+    const auto [best, index] = probabilities[k].max(0);
+    const int percent = static_cast<int>(std::lround(100 * best.item<double>()));
+    texts.push_back(labels.title(index.item<int64_t>()) + ", " + std::to_string(percent) + " %");
+  }
+  return sg::draw_concepts(photo, concepts.maps[0], sg::ConceptOptions().labels(texts));
+}
 
 void draw(const Options& options) {
   const support::Labels labels = options.labels.empty() ? support::Labels() : support::Labels::read(options.labels);
@@ -44,6 +60,10 @@ void draw(const Options& options) {
   const sg::Pass pass(model, input.batch.slice(0, 0, 1), {model.layer(layer)}, sg::Tail::again);
   const sg::Target target = options.target.empty() ? sg::Target() : sg::Target(labels.index(options.target));
 
+  if (!options.concepts.empty()) {
+    support::write_picture(options.concepts, concept_picture(pass, input.photos.front(), labels));
+    std::printf("concepts at %s: drawn in %s\n", layer.c_str(), options.concepts.c_str());
+  }
   std::vector<support::Method> methods = support::methods();
   methods.push_back(support::method<HalfGone>("half-gone", "the example's own"));
   const int64_t class_index = target.classes(pass.output()).item<int64_t>();
@@ -82,6 +102,7 @@ int main(int argc, char** argv) {
   app.add_option("--size", options.size, "the side in pixels to which the picture is resized")
       ->check(CLI::Range(1, 8192));
   app.add_option("--out", options.out, "the picture to write");
+  app.add_option("--concepts", options.concepts, "another picture to write: the concepts that the layer sees");
   try {
     app.parse(argc, argv);
     draw(options);

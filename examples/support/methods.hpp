@@ -55,6 +55,10 @@ inline const std::vector<Method>& methods() {
       method<sightglass::FinerCam<>>("finer-cam",
                                      "grad-cam against the three classes of the nearest scores (Zhang 2025)"),
       method<sightglass::ReciproCam>("recipro-cam", "the score of one place of the layer at a time (Byun 2022)"),
+      method<sightglass::FullGrad>("full-grad",
+                                   "input and bias gradients of all layers; the layer does not matter (Srinivas 2019)"),
+      method<sightglass::LeGrad>(
+          "legrad", "gradients at a vision transformer's attention; the layer gives the patches (Bousselham 2024)"),
       method<sightglass::Rise>("rise", "4000 random masks weighted by score; the layer does not matter (Petsiuk 2018)"),
       method<sightglass::Occlusion>(
           "occlusion", "the fall of the score under a grey window; the layer does not matter (Zeiler 2014)"),

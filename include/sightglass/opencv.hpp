@@ -11,3 +11,4 @@
 #include "sightglass/opencv/text.hpp"
 #include "sightglass/opencv/colour_bar.hpp"
 #include "sightglass/opencv/grid.hpp"
+#include "sightglass/opencv/concepts.hpp"

@@ -87,6 +87,7 @@ int main(int argc, char** argv) {
   const Subject small = subject("ResNet-18", resnet18, sg::Layer(resnet18->layer4));
   gradient_methods(small);
   row(small, "Grad-CAM at layer2", 1, 31, by(small, sg::Layer(resnet18->layer2), sg::GradCam{}));
+  row(small, "FullGrad", 1, 31, by(small, small.last, sg::FullGrad{}));
   row(small, "Ablation-CAM, 512 channels", 1, 31, by(small, small.last, sg::AblationCam{}));
   row(small, "ReciproCAM", 1, 31, by(small, small.last, sg::ReciproCam{}));
   row(small, "a hook that captures one layer", 1, 61, [&](const torch::Tensor& input) {

@@ -56,6 +56,8 @@ class References {
   at::Tensor input() const { return entry_.tensor("input"); }
   at::Tensor logits() const { return entry_.tensor("logits"); }
   at::Tensor top1() const { return entry_.tensor("top1"); }
+  /// What is stored once for the network, such as `fullgrad_completeness64`.
+  Entry entry(const std::string& key) const { return Entry(entry_.at(key)); }
   /// `layer, targets, activations, gradients`.
   std::vector<Entry> layers() const { return entry_.entries("layers"); }
   /// The cases of one method: `method, peer, layer, targets, map, note`.

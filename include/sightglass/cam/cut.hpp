@@ -33,6 +33,7 @@ class CutSource {
   virtual Cut again(const at::Tensor& input, const at::Tensor& images) = 0;
   virtual at::Tensor scores_of(const at::Tensor& input, const at::Tensor& images) = 0;
   virtual at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) = 0;
+  virtual at::Tensor output_with(const at::Tensor& activations, const at::Tensor& images) = 0;
   virtual at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) = 0;
 };
 
@@ -78,6 +79,10 @@ class Cut {
   /// `[M]`: the target's scores when the layer gives `activations` `[M, C, *S]` instead, without gradients.
   at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) const {
     return source_->scores_with(activations, images);
+  }
+  /// `[M, ...]`: the model's output for the same.
+  at::Tensor output_with(const at::Tensor& activations, const at::Tensor& images) const {
+    return source_->output_with(activations, images);
   }
   /// `[M, ...]`: gradients of the target's scores with respect to another input.
   at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) const {

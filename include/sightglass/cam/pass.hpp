@@ -147,8 +147,12 @@ class Pass {
     }
     at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) override {
       const at::NoGradGuard no_gradients;
+      return target_.of(pass_.output(), images).scores(output_with(activations, images));
+    }
+    at::Tensor output_with(const at::Tensor& activations, const at::Tensor& images) override {
+      const at::NoGradGuard no_gradients;
       const at::Tensor given = activations.to(pass_.points_[layer_]->activations().options());
-      return target_.of(pass_.output(), images).scores(pass_.run_tail(layer_, given, images));
+      return pass_.run_tail(layer_, given, images);
     }
     at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) override {
       const c10::InferenceMode gradients_are_possible(false);

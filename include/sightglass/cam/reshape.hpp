@@ -64,14 +64,20 @@ class ReshapedSource final : public CutSource {
     return inner_.scores_of(input, images);
   }
   at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) override {
-    const at::Tensor own = inner_.activations();
-    return inner_.scores_with(back(activations, own.index_select(0, images.to(own.device()))).contiguous(), images);
+    return inner_.scores_with(back_for(activations, images), images);
+  }
+  at::Tensor output_with(const at::Tensor& activations, const at::Tensor& images) override {
+    return inner_.output_with(back_for(activations, images), images);
   }
   at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) override {
     return inner_.input_gradients(input, images);
   }
 
  private:
+  at::Tensor back_for(const at::Tensor& maps, const at::Tensor& images) const {
+    const at::Tensor own = inner_.activations();
+    return back(maps, own.index_select(0, images.to(own.device()))).contiguous();
+  }
   at::Tensor back(const at::Tensor& maps, const at::Tensor& output) const {
     TORCH_CHECK(reshape_.to_output != nullptr,
                 "reshape: this method changes activations and runs the model on, which needs Reshape::to_output too");

@@ -32,6 +32,11 @@ inline at::Tensor over_places(const at::Tensor& per_channel, const at::Tensor& a
   return per_channel.reshape(shape);
 }
 
+/// `weights[n, k] * activations[n, k, s]`: `[N, C]` and `[N, C, *S]` give `[N, C, *S]`, what `weigh` sums.
+inline at::Tensor weighted(const at::Tensor& weights, const at::Tensor& activations) {
+  return over_places(weights, activations) * activations;
+}
+
 /// `sum_k weights[n, k] * activations[n, k, s]`: `[N, C]` and `[N, C, *S]` give `[N, *S]`.
 inline at::Tensor weigh(const at::Tensor& weights, const at::Tensor& activations) {
   return at::bmm(weights.unsqueeze(1), activations.flatten(2)).view(map_shape(activations));

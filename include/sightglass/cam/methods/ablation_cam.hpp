@@ -22,7 +22,12 @@ struct AblationCam {
   Runs runs = {};
   static constexpr Tail tail = Tail::again;
 
-  at::Tensor operator()(const Cut& cut) const {
+  at::Tensor operator()(const Cut& cut) const { return detail::weigh(weights(cut), cut.activations()).relu_(); }
+  /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
+  at::Tensor weighted(const Cut& cut) const { return detail::weighted(weights(cut), cut.activations()); }
+
+  /// `[N, C]`.
+  at::Tensor weights(const Cut& cut) const {
     const at::Tensor a = cut.activations();
     const at::Tensor without =
         detail::scores_of_variants(runs, a, a.size(1), [&](int64_t image, int64_t first, int64_t last) {
@@ -33,7 +38,7 @@ struct AblationCam {
           return cut.scores_with(ablated, detail::of_image(image, last - first));
         });
     const at::Tensor y = cut.scores().to(a.dtype()).unsqueeze(1);
-    return detail::weigh(((y - without.to(a.dtype())) / y).masked_fill(y.eq(0), 0), a).relu_();
+    return ((y - without.to(a.dtype())) / y).masked_fill(y.eq(0), 0);
   }
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/methods/grad_cam.hpp"
@@ -23,7 +24,15 @@ struct FinerCam {
   double alpha = 0.6;
   int64_t classes = 3;  ///< how many are compared with
 
-  at::Tensor operator()(const Cut& cut) const {
+  at::Tensor operator()(const Cut& cut) const { return method(against_its_likes(cut)); }
+  /// What the method's map is the rectified sum of, for `EigenSmoothed`; where the method has it.
+  template <class M = Method>
+  auto weighted(const Cut& cut) const -> decltype(std::declval<const M&>().weighted(cut)) {
+    return method.weighted(against_its_likes(cut));
+  }
+
+ private:
+  Cut against_its_likes(const Cut& cut) const {
     TORCH_CHECK(cut.has_class(), "FinerCam: the target is no class, so nothing is like it; give a class");
     const at::Tensor output = cut.output();
     TORCH_CHECK(classes > 0 && output.dim() == 2 && classes < output.size(1), "classes: came ", classes,
@@ -32,7 +41,7 @@ struct FinerCam {
     at::Tensor distance = (output - output.gather(1, cut.classes().unsqueeze(1))).abs();
     distance.scatter_(1, cut.classes().unsqueeze(1), INFINITY);
     const at::Tensor others = std::get<1>(distance.topk(classes, 1, /*largest=*/false));
-    return method(cut.with_target(Target::difference(cut.classes(), others, alpha)));
+    return cut.with_target(Target::difference(cut.classes(), others, alpha));
   }
 };
 

@@ -35,10 +35,15 @@ inline at::Tensor masked(const at::Tensor& masks, const at::Tensor& image) {
   return masks.to(image.dtype()).unsqueeze(1) * image;
 }
 
-/// `relu(sum_k softmax_k(scores) * A_k)` over the channels `chosen` `[N, K]` with scores `[N, K]`.
-inline at::Tensor score_map(const at::Tensor& scores, const at::Tensor& chosen, const at::Tensor& activations) {
+/// `[N, C]`: `softmax_k(scores)` over the channels `chosen` `[N, K]` with scores `[N, K]`, 0 for the others.
+inline at::Tensor score_weights(const at::Tensor& scores, const at::Tensor& chosen, const at::Tensor& activations) {
   const at::Tensor weights = at::zeros({activations.size(0), activations.size(1)}, activations.options());
-  return weigh(weights.scatter(1, chosen, scores.to(activations.dtype()).softmax(1)), activations).relu_();
+  return weights.scatter(1, chosen, scores.to(activations.dtype()).softmax(1));
+}
+
+/// `relu(sum_k softmax_k(scores) * A_k)`.
+inline at::Tensor score_map(const at::Tensor& scores, const at::Tensor& chosen, const at::Tensor& activations) {
+  return weigh(score_weights(scores, chosen, activations), activations).relu_();
 }
 
 /// The `count` channels of highest variance over places, `[N, count]`; all of them, in order, for 0.
@@ -65,7 +70,12 @@ struct ScoreCam {
   int64_t channels = 0;  ///< how many are run; 0: all
   Runs runs = {};
 
-  at::Tensor operator()(const Cut& cut) const {
+  at::Tensor operator()(const Cut& cut) const { return detail::weigh(weights(cut), cut.activations()).relu_(); }
+  /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
+  at::Tensor weighted(const Cut& cut) const { return detail::weighted(weights(cut), cut.activations()); }
+
+  /// `[N, C]`.
+  at::Tensor weights(const Cut& cut) const {
     const at::Tensor a = cut.activations();
     const at::Tensor x = cut.input();
     const at::Tensor chosen = detail::channels_of_most_variance(a, channels);
@@ -75,7 +85,7 @@ struct ScoreCam {
           const at::Tensor masks = detail::scaled(detail::enlarged(maps, x));
           return cut.scores_of(detail::masked(masks, x[image]), detail::of_image(image, last - first));
         });
-    return detail::score_map(scores, chosen, a);
+    return detail::score_weights(scores, chosen, a);
   }
 };
 

@@ -14,10 +14,13 @@ namespace sightglass {
 /// Where the rest of the network is piecewise linear (ReLU, pooling) H is 0, and the map is Grad-CAM's. Cai 2025,
 /// "CAMs as Shapley Value-based Explainers". pytorch-grad-cam agrees on convolutional networks and throws on tokens.
 struct ShapleyCam {
-  at::Tensor operator()(const Cut& cut) const {
-    const at::Tensor a = cut.activations();
-    const at::Tensor weights = (cut.gradients() - cut.hessian_times(a) / 2).flatten(2).mean(2);
-    return detail::weigh(weights, a).relu_();
+  at::Tensor operator()(const Cut& cut) const { return detail::weigh(weights(cut), cut.activations()).relu_(); }
+  /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
+  at::Tensor weighted(const Cut& cut) const { return detail::weighted(weights(cut), cut.activations()); }
+
+  /// `[N, C]`.
+  at::Tensor weights(const Cut& cut) const {
+    return (cut.gradients() - cut.hessian_times(cut.activations()) / 2).flatten(2).mean(2);
   }
 };
 
