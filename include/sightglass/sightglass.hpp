@@ -72,6 +72,8 @@
 #include "sightglass/cam/smooth.hpp"
 #include "sightglass/cam/reshape.hpp"
 
+#include "sightglass/metrics/check.hpp"
+#include "sightglass/metrics/order.hpp"
 #include "sightglass/metrics/pointing_game.hpp"
 #include "sightglass/metrics/drop_increase.hpp"
 #include "sightglass/metrics/insertion_deletion.hpp"
