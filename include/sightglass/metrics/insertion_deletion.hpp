@@ -64,8 +64,8 @@ inline at::Tensor area_under_change(const Model& model, const Target& target, co
 /// map's highest to its lowest; the target's score is followed, and the area under it (over the share of pixels) told.
 ///
 /// Petsiuk et al. 2018, "RISE"; their scores are probabilities, as `Target::softmax` gives them, and their insertion
-/// begins with a blurred image: here both have the same baseline. Runs the model `4 (steps + 1)` times an image, half of
-/// it for the reference.
+/// begins with a blurred image: here both have the same baseline. Runs the model `4 (steps + 1)` times an image, half
+/// of it for the reference.
 inline InsertionDeletion insertion_deletion(const Model& model, const at::Tensor& input, const Explanation& explanation,
                                             const Target& target = {}, const InsertionDeletionOptions& options = {}) {
   detail::check_batch(explanation, input);
