@@ -54,6 +54,19 @@ TEST_CASE("random values have the mean and the deviation of the parameter, and a
   CHECK_FALSE(net->weight.equal(first));
 }
 
+TEST_CASE("parameters of one shape get different numbers, in one module and in two") {
+  torch::nn::Sequential net(torch::nn::Linear(3, 3), torch::nn::Linear(3, 3));
+  net->eval();
+  sg::RandomisedParameters random(net);
+  const auto standard = [](const at::Tensor& values) { return (values - values.mean()) / values.std(); };
+  random.randomise(0, 0);
+  random.randomise(1, 0);
+  const auto all = net->parameters();
+  CHECK((standard(all[0]) - standard(all[2])).abs().max().item<double>() > .1);
+  CHECK((standard(all[1]) - standard(all[3])).abs().max().item<double>() > .1);
+  CHECK((standard(all[0])[0] - standard(all[1])).abs().max().item<double>() > .1);
+}
+
 TEST_CASE("a graph that autograd made before can still be used afterwards") {
   support::SmallNet net = support::small_net();
   const at::Tensor x = support::small_pictures(1);

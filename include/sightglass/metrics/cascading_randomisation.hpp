@@ -63,6 +63,16 @@ class Likeness {
   std::vector<at::Tensor> structures_;
 };
 
+/// That of the maps' own values at random places.
+inline Likeness likeness_by_chance(const Explanation& original, int64_t draws, uint64_t seed) {
+  Likeness likeness(original);
+  for (int64_t draw = 0; draw < draws; ++draw) {
+    const at::Tensor map = shuffled(original.map(), seed + static_cast<uint64_t>(draw));
+    likeness.add({map, original.scores(), original.targets(), original.input_size()});
+  }
+  return likeness;
+}
+
 }  // namespace detail
 
 /// The sanity check by cascading randomisation: the model's modules are made random one by one, from the output to the
@@ -90,7 +100,7 @@ CascadingRandomisation cascading_randomisation(const Model& model, const at::Ten
   const auto all = static_cast<int64_t>(parameters.size());
   for (int64_t done = 1; done <= all; ++done) {
     const auto module = static_cast<size_t>(all - done);
-    parameters.randomise(module, options.seed + (static_cast<uint64_t>(module) << 32));
+    parameters.randomise(module, options.seed);
     found.layers.push_back(parameters.name(module));
     likeness.add(explain(model, input, layer, method, same));
     if (options.runs.progress && !options.runs.progress(done, all)) throw Cancelled();
@@ -98,11 +108,7 @@ CascadingRandomisation cascading_randomisation(const Model& model, const at::Ten
   found.rank_correlation = likeness.by_rank();
   found.structural_similarity = likeness.by_structure();
 
-  detail::Likeness chance(original);
-  for (int64_t draw = 0; draw < options.draws; ++draw) {
-    const at::Tensor map = detail::shuffled(original.map(), options.seed + static_cast<uint64_t>(draw));
-    chance.add({map, original.scores(), original.targets(), original.input_size()});
-  }
+  const detail::Likeness chance = detail::likeness_by_chance(original, options.draws, options.seed);
   found.reference_rank_correlation = chance.by_rank();
   found.reference_structural_similarity = chance.by_structure();
   return found;

@@ -23,11 +23,12 @@ class RandomisedParameters {
  public:
   /// Throws for a model without parameters, as a frozen one is.
   explicit RandomisedParameters(const Model& model) {
+    uint64_t count = 0;
     for (const auto& [name, value] : model.parameters()) {
       const size_t dot = name.rfind('.');
       const std::string module = dot == std::string::npos ? "" : name.substr(0, dot);
       if (modules_.empty() || modules_.back().name != module) modules_.push_back({module, {}});
-      modules_.back().parameters.push_back({value, value.detach().clone()});
+      modules_.back().parameters.push_back({value, value.detach().clone(), count++});
     }
     TORCH_CHECK(!modules_.empty(), "model: it has no parameters that could be randomised; a frozen one has none");
   }
@@ -44,11 +45,12 @@ class RandomisedParameters {
   /// Empty for the model itself.
   const std::string& name(size_t module) const { return modules_.at(module).name; }
 
-  /// Replaces each parameter of a module by normal numbers of its own mean and deviation.
+  /// Replaces each parameter of a module by normal numbers of its own mean and deviation, others for each parameter.
   void randomise(size_t module, uint64_t seed) {
+    constexpr uint64_t apart = 2'654'435'761;  // the generator takes 32 bits; this spreads neighbouring seeds over them
     for (const Parameter& parameter : modules_.at(module).parameters) {
       const at::Tensor before = parameter.before.to(at::kFloat);
-      const at::Tensor random = detail::normal(before.sizes(), seed++).to(before.device());
+      const at::Tensor random = detail::normal(before.sizes(), seed * apart + parameter.number).to(before.device());
       write(parameter, random * before.std(/*unbiased=*/false) + before.mean());
     }
   }
@@ -57,6 +59,7 @@ class RandomisedParameters {
   struct Parameter {
     at::Tensor value;
     at::Tensor before;
+    uint64_t number;  // in the model
   };
   struct Module {
     std::string name;
