@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# programs.sh SHAPES EXPLAIN: runs both programs in a folder of their own and checks what a person would see.
+# programs.sh SHAPES EXPLAIN GALLERY SCOREBOARD: runs the programs in a folder of their own and checks what a person
+# would see.
 set -u
-shapes=$1 explain=$2
+shapes=$1 explain=$2 gallery=$3 scoreboard=$4
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
@@ -113,6 +114,62 @@ lines out 1
 head -c 500 three.npy >short.npy
 expect 1 "$explain" s/shapes.pt short.npy --out short.png
 is_one_clear_line
+
+# gallery: all methods on one picture, each named with its time.
+expect 0 "$gallery" s/shapes.pt "$one" --labels s/labels.txt --size 48 --out gallery.png
+exists gallery.png
+for method in $("$explain" --list-methods | cut -d ' ' -f 1) half-gone; do has out "$method "; done
+lines err 0
+expect 2 "$gallery" s/shapes.pt
+is_one_clear_line
+expect 1 "$gallery" s/shapes.pt missing.png
+is_one_clear_line
+expect 2 "$gallery" s/shapes.pt "$one" --labels s/labels.txt --target circl
+is_one_clear_line
+
+# scoreboard: a line a method and the levels to compare with, over pictures with boxes.
+mkdir -p board/images board/collages
+cp "$one" board/images/one.png
+cp "$two" board/images/two.png
+cp "$one" board/collages/both.png
+printf 'file,class_index,class_name,x0,y0,x1,y1\none.png,0,circle,0,0,224,112\ntwo.png,1,"square, or box",0,0,112,112\n' >board/boxes.csv
+printf 'file,class_index,x0,y0,x1,y1\nboth.png,0,0,0,224,224\n' >board/collages.csv
+expect 0 "$scoreboard" s/shapes.pt board --methods grad-cam,random-cam --steps 2
+lines out 6
+has out "| grad-cam | "
+has out "| random-cam | "
+has out "| chance | 37.5 | 100.0 | 0.375 | "
+has err "2 methods at features"
+has err "2 photos, 1 objects in collages, 0 complaints"
+
+# What cannot be used is named and skipped; the rest is judged.
+printf 'one.png,0,circle,0,0,300,112\ntwo.png,1,square,0,0\nnone.png,0,circle,0,0,5,5\none.png,99,?,0,0,5,5\none.png,x,?,0,0,5,5\n' >>board/boxes.csv
+expect 1 "$scoreboard" s/shapes.pt board --methods grad-cam --steps 1
+lines out 5
+has out "| chance | 37.5 | "
+has err "2 photos, 1 objects in collages, 5 complaints"
+has err "boxes.csv line 5: has 5 fields"
+has err 'boxes.csv line 8: class_index: came "x"'
+has err "images/one.png, class 0 is skipped: box: came x 0 to 300"
+has err "images/one.png, class 99 is skipped: target: came class 99"
+has err "none.png"
+expect 1 "$scoreboard" s/shapes.pt missing
+is_one_clear_line
+echo "nothing" >board/boxes.csv
+expect 1 "$scoreboard" s/shapes.pt board
+is_one_clear_line
+has err "names no column file"
+expect 2 "$scoreboard" s/shapes.pt board --methods gradcam
+is_one_clear_line
+has err "grad-cam"
+expect 2 "$scoreboard" s/shapes.pt
+is_one_clear_line
+rm board/boxes.csv
+expect 2 "$scoreboard" s/shapes.pt board --layer featurs
+is_one_clear_line
+has err '"features"'
+expect 0 "$scoreboard" s/shapes.pt board --methods grad-cam
+has out "| chance | – | 100.0 | – |"
 
 # No input is ever written over.
 cp "$one" keep.png

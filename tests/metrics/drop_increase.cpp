@@ -4,9 +4,10 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/tiny.hpp"
+#include "support/maps.hpp"
 
 namespace sg = sightglass;
+using support::maps_of;
 
 namespace {
 
@@ -21,10 +22,6 @@ struct SumImpl : torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x) { return conv->forward(x).flatten(2).sum(2); }
   torch::nn::Conv2d conv{torch::nn::Conv2dOptions(1, 2, 1).bias(false)};
 };
-
-sg::Explanation maps_of(const at::Tensor& maps) {
-  return {maps, torch::zeros({maps.size(0)}), torch::zeros({maps.size(0)}, torch::kLong), {maps.size(1), maps.size(2)}};
-}
 
 }  // namespace
 

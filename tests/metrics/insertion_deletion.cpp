@@ -4,8 +4,10 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/maps.hpp"
 
 namespace sg = sightglass;
+using support::maps_of;
 
 namespace {
 
@@ -20,10 +22,6 @@ struct SumImpl : torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x) { return conv->forward(x).flatten(1).sum(1, true); }
   torch::nn::Conv2d conv{torch::nn::Conv2dOptions(1, 1, 1).bias(false)};
 };
-
-sg::Explanation maps_of(const at::Tensor& maps) {
-  return {maps, torch::zeros({maps.size(0)}), torch::zeros({maps.size(0)}, torch::kLong), {maps.size(1), maps.size(2)}};
-}
 
 }  // namespace
 
@@ -92,4 +90,22 @@ TEST_CASE("wrong steps and another batch are errors") {
                     ContainsSubstring("steps: came 0"));
   CHECK_THROWS_WITH(sg::insertion_deletion(net, x, maps_of(torch::rand({1, 4, 4}))),
                     ContainsSubstring("explanation: came one of 1 images"));
+}
+
+TEST_CASE("a reference that is left out is not run, and the rest is the same") {
+  const auto net = std::make_shared<SumImpl>();
+  const at::Tensor x = torch::rand({2, 1, 4, 4});
+  sg::InsertionDeletionOptions options;
+  const auto both = sg::insertion_deletion(net, x, maps_of(x.squeeze(1)), sg::Target(0), options);
+  int64_t whole = 0;
+  options.runs.progress = [&](int64_t, int64_t all) {
+    whole = all;
+    return true;
+  };
+  options.reference = sg::Reference::left_out;
+  const auto found = sg::insertion_deletion(net, x, maps_of(x.squeeze(1)), sg::Target(0), options);
+  CHECK(whole == 2 * 2 * 29);
+  CHECK(found.insertion.equal(both.insertion));
+  CHECK(found.deletion.equal(both.deletion));
+  CHECK_FALSE(found.reference_insertion.defined());
 }

@@ -4,16 +4,14 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/maps.hpp"
 
 namespace sg = sightglass;
 
 namespace {
 
 sg::Explanation map_of(std::vector<float> values, int64_t height, int64_t width) {
-  return {torch::tensor(values).view({1, height, width}),
-          torch::zeros({1}),
-          torch::zeros({1}, torch::kLong),
-          {height, width}};
+  return support::maps_of(torch::tensor(values).view({1, height, width}));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "sightglass/cam/model.hpp"
 #include "sightglass/cam/random.hpp"
 #include "sightglass/cam/target.hpp"
+#include "sightglass/metrics/check.hpp"
 
 namespace sightglass {
 
@@ -20,6 +21,26 @@ struct DropIncrease {
   at::Tensor reference_increase;
 };
 
+namespace detail {
+
+/// The input times its maps `[N, *S]`, in [0, 1], enlarged to its size; the same mask for all channels.
+inline at::Tensor masked_by(const at::Tensor& map, const at::Tensor& input) {
+  return input * resize_map(map, input.sizes().slice(2)).unsqueeze(1).to(input.options());
+}
+
+/// The values of each map `[N, *S]` at places drawn at random, the same for all images.
+inline at::Tensor shuffled(const at::Tensor& map, uint64_t seed) {
+  const at::Tensor flat = map.flatten(1);
+  return flat.index_select(1, uniform({flat.size(1)}, seed).argsort().to(map.device())).view_as(map);
+}
+
+/// `max(0, y - y') / y`, 0 where y is not above 0.
+inline at::Tensor drop_of(const at::Tensor& y, const at::Tensor& masked) {
+  return ((y - masked).relu() / y).masked_fill(y.le(0), 0);
+}
+
+}  // namespace detail
+
 /// Average drop and increase in confidence: the score y' of the input times its map, normalised to [0, 1] and enlarged,
 /// against the score y of the input itself; means over images are the figures of the paper.
 ///
@@ -27,25 +48,21 @@ struct DropIncrease {
 /// `Target([](const Tensor& y) {...})`. Two runs of the model beside the plain one. `seed`: of the reference's places.
 inline DropIncrease drop_increase(const Model& model, const at::Tensor& input, const Explanation& explanation,
                                   const Target& target = {}, uint64_t seed = 0) {
-  TORCH_CHECK(input.size(0) == explanation.map().size(0), "explanation: came one of ", explanation.map().size(0),
-              " images for an input of ", input.size(0));
+  detail::check_batch(explanation, input);
   model.check_evaluation();
   const at::NoGradGuard no_gradients;
   const at::Tensor output = model.forward(input);
   const Target of_images = target.of(output, at::arange(input.size(0), at::kLong));
   const at::Tensor y = target.scores(output);
   const auto score = [&](const at::Tensor& map) {
-    const at::Tensor mask = detail::resize_map(map, input.sizes().slice(2)).unsqueeze(1);
-    return of_images.scores(model.forward(input * mask.to(input.options())));
+    return of_images.scores(model.forward(detail::masked_by(map, input)));
   };
-  const auto drop = [&](const at::Tensor& masked) { return ((y - masked).relu() / y).masked_fill(y.le(0), 0); };
   const auto increase = [&](const at::Tensor& masked) { return masked.gt(y).to(y.dtype()); };
 
   const at::Tensor map = explanation.normalised();
-  const at::Tensor order = detail::uniform({map.flatten(1).size(1)}, seed).argsort().to(map.device());
   const at::Tensor own = score(map);
-  const at::Tensor shuffled = score(map.flatten(1).index_select(1, order).view_as(map));
-  return {drop(own), increase(own), drop(shuffled), increase(shuffled)};
+  const at::Tensor shuffled = score(detail::shuffled(map, seed));
+  return {detail::drop_of(y, own), increase(own), detail::drop_of(y, shuffled), increase(shuffled)};
 }
 
 }  // namespace sightglass

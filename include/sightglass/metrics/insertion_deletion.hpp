@@ -9,8 +9,9 @@
 #include "sightglass/cam/chunks.hpp"
 #include "sightglass/cam/explanation.hpp"
 #include "sightglass/cam/model.hpp"
-#include "sightglass/cam/random.hpp"
 #include "sightglass/cam/target.hpp"
+#include "sightglass/metrics/check.hpp"
+#include "sightglass/metrics/order.hpp"
 
 namespace sightglass {
 
@@ -18,7 +19,7 @@ namespace sightglass {
 struct InsertionDeletion {
   at::Tensor insertion;  ///< higher is better
   at::Tensor deletion;   ///< lower is better
-  /// The same for pixels in random order.
+  /// The same for pixels in random order; undefined where they are left out.
   at::Tensor reference_insertion;
   at::Tensor reference_deletion;
 };
@@ -28,6 +29,7 @@ struct InsertionDeletionOptions {
   int64_t steps = 28;   ///< parts into which the pixels are divided
   double baseline = 0;  ///< what pixels are before they are put in and after they are taken away
   uint64_t seed = 0;    ///< of the random order
+  Reference reference = Reference::computed;
   Runs runs = {};
 };
 
@@ -42,8 +44,7 @@ inline at::Tensor area_under_change(const Model& model, const Target& target, co
   const int64_t batch = batch_for(options.runs, x.select(0, 0));
   std::vector<at::Tensor> areas;
   for (int64_t image = 0; image < x.size(0); ++image) {
-    const at::Tensor rank = at::empty_like(order[image]).scatter_(0, order[image], at::arange(places, order.options()));
-    const at::Tensor rank_map = rank.view(x.sizes().slice(2));
+    const at::Tensor rank_map = rank_of_places(order[image], x.sizes().slice(2));
     const at::Tensor curve =
         in_chunks(options.runs, batch, options.steps + 1, done, all, [&](int64_t first, int64_t last) {
           std::vector<at::Tensor> variants;
@@ -63,28 +64,28 @@ inline at::Tensor area_under_change(const Model& model, const Target& target, co
 /// map's highest to its lowest; the target's score is followed, and the area under it (over the share of pixels) told.
 ///
 /// Petsiuk et al. 2018, "RISE"; their scores are probabilities, as `Target::softmax` gives them, and their insertion
-/// begins with a blurred image: here both have the same baseline. Runs the model `4 (steps + 1)` times an image.
+/// begins with a blurred image: here both have the same baseline. Runs the model `4 (steps + 1)` times an image, half
+/// of it for the reference.
 inline InsertionDeletion insertion_deletion(const Model& model, const at::Tensor& input, const Explanation& explanation,
                                             const Target& target = {}, const InsertionDeletionOptions& options = {}) {
-  TORCH_CHECK(input.size(0) == explanation.map().size(0), "explanation: came one of ", explanation.map().size(0),
-              " images for an input of ", input.size(0));
+  detail::check_batch(explanation, input);
   TORCH_CHECK(options.steps > 0, "steps: came ", options.steps, ", expected at least 1");
   model.check_evaluation();
   const at::NoGradGuard no_gradients;
   const at::Tensor output = model.forward(input);
-  const at::Tensor map = detail::resize_map(explanation.map().nan_to_num(0, 0, 0), input.sizes().slice(2)).flatten(1);
-  const at::Tensor order = map.argsort(1, /*descending=*/true);
-  const at::Tensor random =
-      detail::uniform({map.size(1)}, options.seed).argsort().to(order.device()).expand_as(order).contiguous();
+  const at::Tensor order = detail::places_by_relevance(explanation, input.sizes().slice(2));
   const at::Tensor baseline = at::full_like(input, options.baseline);
   int64_t done = 0;
-  const int64_t all = 4 * input.size(0) * (options.steps + 1);
+  const int64_t areas_to_run = options.reference == Reference::computed ? 4 : 2;
+  const int64_t all = areas_to_run * input.size(0) * (options.steps + 1);
   const auto area = [&](const at::Tensor& from, const at::Tensor& to, const at::Tensor& in_order) {
     return detail::area_under_change(model, target, output, from, to, in_order, options, done, all);
   };
   InsertionDeletion areas;
   areas.insertion = area(baseline, input, order);
   areas.deletion = area(input, baseline, order);
+  if (options.reference == Reference::left_out) return areas;
+  const at::Tensor random = detail::places_at_random(order, options.seed);
   areas.reference_insertion = area(baseline, input, random);
   areas.reference_deletion = area(input, baseline, random);
   return areas;

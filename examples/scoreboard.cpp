@@ -1,0 +1,137 @@
+// scoreboard: which method points best? Judges methods on a folder of pictures whose objects have boxes, and prints a
+// table in Markdown.
+
+#include <CLI/CLI.hpp>
+#include <sightglass/opencv.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "support/boxes.hpp"
+#include "support/errors.hpp"
+#include "support/methods.hpp"
+#include "support/model_file.hpp"
+#include "support/progress.hpp"
+#include "support/scores.hpp"
+
+namespace sg = sightglass;
+
+namespace {
+
+struct Options {
+  std::string model, folder, layer;
+  std::vector<std::string> methods{
+      "cam",          "grad-cam",       "hires-cam", "grad-cam-element-wise", "grad-cam++", "xgrad-cam", "layer-cam",
+      "shapley-cam",  "finer-cam",      "eigen-cam", "eigengrad-cam",         "kpca-cam",   "fem",       "recipro-cam",
+      "ablation-cam", "fast-score-cam", "random-cam"};
+  int64_t size = 224;
+  int64_t steps = 10;
+};
+
+/// A table of the folder, and where its pictures are.
+struct Part {
+  std::string pictures;
+  support::BoxTable table;
+};
+
+/// Nothing where the folder has no such table.
+Part read_part(const std::string& folder, const std::string& pictures, const std::string& table) {
+  const std::filesystem::path root(folder);
+  if (!std::filesystem::exists(root / table)) return {};
+  return {(root / pictures).string(), support::read_boxes((root / table).string())};
+}
+
+std::string layer_to_explain(const sg::Model& model, const Options& options) {
+  const torch::Tensor input = torch::zeros({1, 3, options.size, options.size});
+  if (options.layer.empty()) return sg::suggest_layer(model, input);
+  try {
+    return model.layer(options.layer).name();
+  } catch (const std::exception& error) {
+    throw support::UsageError(support::one_line(error));
+  }
+}
+
+std::vector<support::Method> chosen_methods(const Options& options) {
+  std::vector<support::Method> methods;
+  for (const std::string& name : options.methods) methods.push_back(support::method_called(name));
+  return methods;
+}
+
+using Add = void (support::Scoreboard::*)(const std::string& path, const support::BoxedObject&);
+
+/// All objects of a table; those that cannot be judged are named and skipped.
+void add_objects(support::Scoreboard& board, const Part& part, Add add, const support::Scoreboard::Complain& complain,
+                 support::Progress& progress) {
+  for (const support::BoxedObject& object : part.table.objects) {
+    const std::string path = (std::filesystem::path(part.pictures) / object.file).string();
+    try {
+      (board.*add)(path, object);
+    } catch (const std::exception& error) {
+      complain(path + ", class " + std::to_string(object.label) + " is skipped: " + support::one_line(error));
+    }
+    progress.advance();
+  }
+}
+
+int judge(const Options& options) {
+  const std::vector<support::Method> methods = chosen_methods(options);
+  const Part photos = read_part(options.folder, "images", "boxes.csv");
+  const Part collages = read_part(options.folder, "collages", "collages.csv");
+  size_t failed = 0;
+  support::Progress progress("judging", photos.table.objects.size() + collages.table.objects.size());
+  const support::Scoreboard::Complain complain = [&](const std::string& text) {
+    progress.say("scoreboard: " + text);
+    ++failed;
+  };
+  for (const Part* part : {&photos, &collages})
+    for (const std::string& complaint : part->table.complaints) complain(complaint);
+  TORCH_CHECK(!photos.table.objects.empty() || !collages.table.objects.empty(), "folder \"", options.folder,
+              "\": holds no boxes; expected images/ with boxes.csv, collages/ with collages.csv, or both");
+  const sg::Model model = support::load_model(options.model);
+  const std::string layer = layer_to_explain(model, options);
+
+  support::Scoreboard board(model, methods, {layer, options.size, options.steps}, complain);
+  add_objects(board, photos, &support::Scoreboard::add_photo, complain, progress);
+  add_objects(board, collages, &support::Scoreboard::add_collage, complain, progress);
+  std::fputs(board.markdown().c_str(), stdout);
+  progress.say("scoreboard: " + std::to_string(board.methods()) + " methods at " + layer + ", " +
+               std::to_string(board.photos()) + " photos, " + std::to_string(board.collages()) +
+               " objects in collages, " + std::to_string(failed) + " complaints");
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app(
+      "Which method points best? Judges methods on pictures whose objects have boxes: images/ with boxes.csv (file, "
+      "class_index, x0, y0, x1, y1), collages/ with collages.csv, or both. Prints a table in Markdown.");
+  app.add_option("model", options.model, "a TorchScript file")->required();
+  app.add_option("folder", options.folder, "the folder")->required();
+  app.add_option("--methods,--method", options.methods, "comma-separated; all cheap ones and a control by default")
+      ->delimiter(',');
+  app.add_option("--layer", options.layer, "a layer's path; the last one with a spatial output by default");
+  app.add_option("--size", options.size, "the side in pixels to which a picture is resized")
+      ->check(CLI::Range(1, 8192));
+  app.add_option("--steps", options.steps, "parts in which pixels are inserted and deleted; 10 by default")
+      ->check(CLI::Range(1, 10000));
+  try {
+    app.parse(argc, argv);
+    return judge(options);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "scoreboard: %s; scoreboard --help tells what can be given\n", error.what());
+    return 2;
+  } catch (const support::UsageError& error) {
+    std::fprintf(stderr, "scoreboard: %s\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "scoreboard: %s\n", support::one_line(error).c_str());
+    return 1;
+  }
+}
