@@ -54,10 +54,25 @@ TEST_CASE("the variants of each image are scored apart") {
     told.emplace_back(done, all);
     return true;
   };
-  const at::Tensor scores = sg::detail::scores_of_variants(
-      runs, torch::zeros({2, 5}), 3,
-      [](int64_t image, int64_t first, int64_t last) { return torch::arange(first, last) + 10 * image; });
-  CHECK(scores.equal(torch::tensor({{0, 1, 2}, {10, 11, 12}})));
+  const at::Tensor scores =
+      sg::detail::scores_of_variants(runs, torch::zeros({2, 5}), 3, [](int64_t image, int64_t first, int64_t last) {
+        return torch::arange(first, last, torch::kFloat) + 10 * image;
+      });
+  CHECK(scores.equal(torch::tensor({{0.f, 1.f, 2.f}, {10.f, 11.f, 12.f}})));
   CHECK(told == std::vector<std::pair<int64_t, int64_t>>{{2, 6}, {3, 6}, {5, 6}, {6, 6}});
   CHECK(sg::detail::of_image(3, 2).equal(torch::tensor({3, 3})));
+}
+
+TEST_CASE("scores that were run are kept when the caller stops, or all are given up") {
+  sg::Runs runs;
+  runs.max_batch = 2;
+  runs.progress = [](int64_t done, int64_t) { return done < 4; };
+  const auto score = [](int64_t image, int64_t first, int64_t last) {
+    return torch::arange(first, last, torch::kFloat) + 10 * image;
+  };
+  const at::Tensor scores = sg::detail::scores_so_far(runs, torch::zeros({3, 5}), 3, score);
+  CHECK(scores.slice(0, 0, 2).flatten().slice(0, 0, 5).equal(torch::tensor({0.f, 1.f, 2.f, 10.f, 11.f})));
+  CHECK(sg::detail::were_run(scores).sum().item<int64_t>() == 5);
+  CHECK_FALSE(sg::detail::were_run(scores)[2].any().item<bool>());
+  CHECK_THROWS_AS(sg::detail::scores_of_variants(runs, torch::zeros({3, 5}), 3, score), sg::Cancelled);
 }

@@ -35,3 +35,9 @@ TEST_CASE("activations and gradients are checked by name") {
   CHECK_THROWS_WITH(sg::detail::check_pair(torch::zeros({2, 3, 4}), torch::zeros({2, 3, 5})),
                     ContainsSubstring("gradients: came [2, 3, 5], expected the activations' [2, 3, 4]"));
 }
+
+TEST_CASE("numbers of images are laid over all that is theirs") {
+  const at::Tensor each = sg::detail::over_each(torch::tensor({2.f, 3.f}), 3);
+  CHECK(each.sizes() == at::IntArrayRef({2, 1, 1}));
+  CHECK((each * torch::ones({2, 4, 5}))[1].equal(torch::full({4, 5}, 3.f)));
+}

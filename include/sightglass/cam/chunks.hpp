@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <stdexcept>
@@ -15,12 +16,12 @@ namespace sightglass {
 /// How methods that run the model many times do it.
 struct Runs {
   int64_t max_batch = 0;  ///< most images a run; 0: chosen such that an input takes at most 10 MB
-  /// Told after each run how many of all images (steps, where a method goes by steps) are done; `false` stops the
-  /// method, which throws `Cancelled`.
+  /// Told after each run how many of all images (steps, where a method goes by steps) are done. `false` stops: a
+  /// method then gives the map of what has been run, a metric throws `Cancelled`.
   std::function<bool(int64_t done, int64_t all)> progress = {};
 };
 
-/// Thrown when `Runs::progress` returned false.
+/// Thrown by a metric when `Runs::progress` returned false.
 class Cancelled : public std::runtime_error {
  public:
   Cancelled() : std::runtime_error("cancelled by the caller's progress function") {}
@@ -35,6 +36,8 @@ inline int64_t batch_for(const Runs& runs, const at::Tensor& image) {
   return std::clamp<int64_t>(bytes / std::max<int64_t>(1, image.numel() * image.element_size()), 1, 256);
 }
 
+inline bool goes_on(const Runs& runs, int64_t done, int64_t all) { return !runs.progress || runs.progress(done, all); }
+
 /// `[count]`: scores of `count` variants of one image, chunk by chunk. `score(first, last)` gives those of a range.
 inline at::Tensor in_chunks(const Runs& runs, int64_t batch, int64_t count, int64_t& done, int64_t all,
                             const std::function<at::Tensor(int64_t first, int64_t last)>& score) {
@@ -43,7 +46,7 @@ inline at::Tensor in_chunks(const Runs& runs, int64_t batch, int64_t count, int6
     const int64_t last = std::min(count, first + batch);
     scores.push_back(score(first, last));
     done += last - first;
-    if (runs.progress && !runs.progress(done, all)) throw Cancelled();
+    if (!goes_on(runs, done, all)) throw Cancelled();
   }
   return at::cat(scores);
 }
@@ -51,20 +54,44 @@ inline at::Tensor in_chunks(const Runs& runs, int64_t batch, int64_t count, int6
 /// `[count]` times the number of one image.
 inline at::Tensor of_image(int64_t image, int64_t count) { return at::full({count}, image, at::kLong); }
 
-/// `[N, count]`: scores of `count` variants of each image of `changed`, the input or the activations. `score(image,
-/// first, last)` gives those of a range.
-inline at::Tensor scores_of_variants(
-    const Runs& runs, const at::Tensor& changed, int64_t count,
-    const std::function<at::Tensor(int64_t image, int64_t first, int64_t last)>& score) {
+/// Gives the scores of variants number `first` to `last` of an image.
+using ScoreOfRange = std::function<at::Tensor(int64_t image, int64_t first, int64_t last)>;
+
+/// `[N, count]`: scores of `count` variants of each image of `changed`, the input or the activations; -infinity for
+/// those that were not run, as the caller stopped.
+inline at::Tensor scores_so_far(const Runs& runs, const at::Tensor& changed, int64_t count, const ScoreOfRange& score) {
   const int64_t images = changed.size(0);
   const int64_t batch = batch_for(runs, changed.select(0, 0));
+  at::Tensor scores;
   int64_t done = 0;
-  std::vector<at::Tensor> all;
   for (int64_t image = 0; image < images; ++image) {
-    all.push_back(in_chunks(runs, batch, count, done, images * count,
-                            [&](int64_t first, int64_t last) { return score(image, first, last); }));
+    for (int64_t first = 0; first < count; first += batch) {
+      const int64_t last = std::min(count, first + batch);
+      const at::Tensor part = score(image, first, last);
+      if (!scores.defined()) scores = at::full({images, count}, -INFINITY, part.options());
+      scores[image].slice(0, first, last).copy_(part);
+      done += last - first;
+      if (!goes_on(runs, done, images * count)) return scores;
+    }
   }
-  return at::stack(all);
+  return scores;
+}
+
+/// Which of `scores_so_far` were run.
+inline at::Tensor were_run(const at::Tensor& scores) { return scores.isneginf().logical_not(); }
+
+/// `[N, count]`: all of them, or `Cancelled`.
+inline at::Tensor scores_of_variants(const Runs& runs, const at::Tensor& changed, int64_t count,
+                                     const ScoreOfRange& score) {
+  bool stopped = false;
+  Runs watched = runs;
+  watched.progress = [&](int64_t done, int64_t all) {
+    stopped = !goes_on(runs, done, all);
+    return !stopped;
+  };
+  at::Tensor scores = scores_so_far(watched, changed, count, score);
+  if (stopped) throw Cancelled();
+  return scores;
 }
 
 }  // namespace detail

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sightglass/cam/explanation.hpp"
+#include "sightglass/cam/weigh.hpp"
 
 namespace sightglass {
 
@@ -35,9 +36,7 @@ inline Explanation fuse(const std::vector<Explanation>& explanations, Fusion fus
   for (const Explanation& each : explanations) {
     at::Tensor map = each.normalised();
     if (fusion == Fusion::tanh) {
-      std::vector<int64_t> ends(static_cast<size_t>(map.dim()), 1);
-      ends[0] = map.size(0);
-      const at::Tensor highest = each.map().flatten(1).amax(1).view(ends);
+      const at::Tensor highest = detail::over_each(each.map().flatten(1).amax(1), map.dim());
       map = (each.map() * 2 / highest.masked_fill(highest.le(0), 1)).tanh();
     }
     maps.push_back(detail::resize_map(map, size));

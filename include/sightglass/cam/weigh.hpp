@@ -37,6 +37,13 @@ inline at::Tensor weighted(const at::Tensor& weights, const at::Tensor& activati
   return over_places(weights, activations) * activations;
 }
 
+/// `[N]` as `[N, 1, ...]`, to be multiplied with what has `dims` dimensions.
+inline at::Tensor over_each(const at::Tensor& per_image, int64_t dims) {
+  std::vector<int64_t> shape(static_cast<size_t>(dims), 1);
+  shape[0] = per_image.size(0);
+  return per_image.reshape(shape);
+}
+
 /// `sum_k weights[n, k] * activations[n, k, s]`: `[N, C]` and `[N, C, *S]` give `[N, *S]`.
 inline at::Tensor weigh(const at::Tensor& weights, const at::Tensor& activations) {
   return at::bmm(weights.unsqueeze(1), activations.flatten(2)).view(map_shape(activations));

@@ -84,6 +84,7 @@ TEST_CASE("SmoothGrad and Smooth Grad-CAM++: samples, a batch is its images, pro
   support::check_runs(sg::SmoothGrad{4});
   support::check_seed(sg::SmoothGrad{4});
   support::check_seed(sg::SmoothGradCamPlusPlus{});
+  support::check_runs(sg::SmoothGradCamPlusPlus{});
 }
 
 TEST_CASE("gradients of noisy inputs keep to their precision, in inference mode too") {

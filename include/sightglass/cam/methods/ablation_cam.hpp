@@ -30,7 +30,7 @@ struct AblationCam {
   at::Tensor weights(const Cut& cut) const {
     const at::Tensor a = cut.activations();
     const at::Tensor without =
-        detail::scores_of_variants(runs, a, a.size(1), [&](int64_t image, int64_t first, int64_t last) {
+        detail::scores_so_far(runs, a, a.size(1), [&](int64_t image, int64_t first, int64_t last) {
           std::vector<int64_t> shape = a.sizes().vec();
           shape[0] = last - first;
           const at::Tensor ablated = a[image].unsqueeze(0).expand(shape).clone(at::MemoryFormat::Contiguous);
@@ -38,7 +38,7 @@ struct AblationCam {
           return cut.scores_with(ablated, detail::of_image(image, last - first));
         });
     const at::Tensor y = cut.scores().to(a.dtype()).unsqueeze(1);
-    return ((y - without.to(a.dtype())) / y).masked_fill(y.eq(0), 0);
+    return ((y - without.to(a.dtype())) / y).masked_fill(y.eq(0) | ~detail::were_run(without), 0);
   }
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/weigh.hpp"
 
 namespace sightglass {
 
@@ -39,10 +40,7 @@ struct Cam {
                 all.sizes(), ", expected [", cut.output().size(1), ", ", a.size(1),
                 "], [classes, channels], for layer \"", cut.layer_name(), "\" with activations ", a.sizes());
     const at::Tensor chosen = all.index_select(0, cut.classes());  // [N, C]
-    const at::Tensor flat = at::bmm(chosen.unsqueeze(1), a.flatten(2)).squeeze(1);
-    std::vector<int64_t> shape = a.sizes().vec();
-    shape.erase(shape.begin() + 1);
-    return flat.view(shape);
+    return detail::weigh(chosen, a);
   }
 
  private:

@@ -16,10 +16,8 @@ namespace detail {
 /// over channels and enlarged to `size`, corners aligned. A part that is the same everywhere gives 0.
 inline at::Tensor full_grad_map(const at::Tensor& part, at::IntArrayRef size) {
   const at::Tensor strength = part.abs();
-  std::vector<int64_t> ends(static_cast<size_t>(part.dim()), 1);
-  ends[0] = part.size(0);
-  const at::Tensor low = strength.flatten(1).amin(1).view(ends);
-  const at::Tensor range = strength.flatten(1).amax(1).view(ends) - low;
+  const at::Tensor low = over_each(strength.flatten(1).amin(1), part.dim());
+  const at::Tensor range = over_each(strength.flatten(1).amax(1), part.dim()) - low;
   const at::Tensor map = strength.sub_(low).div_(range + 1e-6).sum(1, /*keepdim=*/true);
   const at::Tensor resized = size.size() == 1   ? at::upsample_linear1d(map, size, true)
                              : size.size() == 2 ? at::upsample_bilinear2d(map, size, true)

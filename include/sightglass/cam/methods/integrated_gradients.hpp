@@ -62,7 +62,7 @@ struct IntegratedGradients {
     int64_t done = 0;
     for (const auto& [place, weight] : detail::gauss_legendre(steps)) {
       sum += cut.input_gradients(from + (x - from) * place, images) * weight;
-      if (runs.progress && !runs.progress(++done, steps)) throw Cancelled();
+      if (!detail::goes_on(runs, ++done, steps)) break;
     }
     return (x - from) * sum;
   }

@@ -7,6 +7,7 @@
 
 #include "sightglass/cam/chunks.hpp"
 #include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/weigh.hpp"
 
 namespace sightglass {
 
@@ -33,9 +34,9 @@ struct Occlusion {
       count *= counts.back();
     }
     const at::Tensor y = cut.scores().to(detail::map_dtype(x));
-    const at::Tensor total = at::zeros(shape(x), y.options());
-    const at::Tensor covered = at::zeros(size, y.options());
-    detail::scores_of_variants(runs, x, count, [&](int64_t image, int64_t first, int64_t last) {
+    const at::Tensor total = at::zeros(detail::map_shape(x), y.options());
+    const at::Tensor covered = at::zeros_like(total);
+    detail::scores_so_far(runs, x, count, [&](int64_t image, int64_t first, int64_t last) {
       std::vector<at::Tensor> variants;
       for (int64_t i = first; i < last; ++i) {
         variants.push_back(x[image].clone());
@@ -45,19 +46,14 @@ struct Occlusion {
       const at::Tensor fall = y[image] - scores.to(y.dtype());
       for (int64_t i = first; i < last; ++i) {
         part(total[image], 0, i, counts).add_(fall[i - first]);
-        if (image == 0) part(covered, 0, i, counts).add_(1);
+        part(covered[image], 0, i, counts).add_(1);
       }
       return scores;
     });
-    return total / covered;
+    return total / covered.clamp_min(1);
   }
 
  private:
-  static std::vector<int64_t> shape(const at::Tensor& x) {
-    std::vector<int64_t> all = x.sizes().vec();
-    all.erase(all.begin() + 1);
-    return all;
-  }
   /// What window number `index` covers of `tensor`, whose spatial dimensions begin at `from`.
   at::Tensor part(at::Tensor tensor, int64_t from, int64_t index, const std::vector<int64_t>& counts) const {
     for (auto d = static_cast<int64_t>(counts.size()); d-- > 0;) {

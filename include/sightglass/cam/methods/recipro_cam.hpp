@@ -30,11 +30,11 @@ struct ReciproCam {
     const at::Tensor a = cut.activations();
     const at::Tensor masks = masks_for(a);  // [P, *S]
     const at::Tensor scores =
-        detail::scores_of_variants(runs, a, masks.size(0), [&](int64_t image, int64_t first, int64_t last) {
+        detail::scores_so_far(runs, a, masks.size(0), [&](int64_t image, int64_t first, int64_t last) {
           const at::Tensor kept = a[image].unsqueeze(0) * masks.slice(0, first, last).unsqueeze(1);
           return cut.scores_with(kept, detail::of_image(image, last - first));
         });
-    return scores.to(a.dtype()).view(detail::map_shape(a));
+    return scores.masked_fill(~detail::were_run(scores), 0).to(a.dtype()).view(detail::map_shape(a));
   }
 
  private:

@@ -10,6 +10,7 @@
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/explanation.hpp"
 #include "sightglass/cam/random.hpp"
+#include "sightglass/cam/weigh.hpp"
 #include "sightglass/cam/methods/score_cam.hpp"
 
 namespace sightglass {
@@ -37,7 +38,7 @@ struct Rise {
     for (int64_t image = 0; image < x.size(0); ++image) {
       maps.push_back(at::zeros(x.sizes().slice(2), x.options().dtype(dtype)));
     }
-    detail::scores_of_variants(runs, x, samples, [&](int64_t image, int64_t first, int64_t last) {
+    const at::Tensor run = detail::scores_so_far(runs, x, samples, [&](int64_t image, int64_t first, int64_t last) {
       std::vector<at::Tensor> masks;
       for (int64_t i = first; i < last; ++i) masks.push_back(mask(x, seed + static_cast<uint64_t>(i)));
       const at::Tensor all = at::stack(masks).to(x.device(), dtype);
@@ -45,7 +46,8 @@ struct Rise {
       maps[static_cast<size_t>(image)] += at::tensordot(scores.to(dtype), all, {0}, {0});
       return scores;
     });
-    return at::stack(maps) / (static_cast<double>(samples) * probability);
+    const at::Tensor done = detail::were_run(run).sum(1).clamp_min(1).to(x.device(), dtype);
+    return at::stack(maps) / detail::over_each(done * probability, x.dim() - 1);
   }
 
  private:

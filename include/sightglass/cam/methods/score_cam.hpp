@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "sightglass/cam/chunks.hpp"
@@ -22,11 +23,9 @@ inline at::Tensor enlarged(const at::Tensor& maps, const at::Tensor& input) {
 
 /// Each map brought to [0, 1] by its own extremes; a constant one becomes 0. `[M, *S]`.
 inline at::Tensor scaled(const at::Tensor& maps) {
-  std::vector<int64_t> ends(static_cast<size_t>(maps.dim()), 1);
-  ends[0] = maps.size(0);
   const at::Tensor flat = maps.flatten(1);
-  const at::Tensor low = flat.amin(1).view(ends);
-  const at::Tensor range = flat.amax(1).view(ends) - low;
+  const at::Tensor low = over_each(flat.amin(1), maps.dim());
+  const at::Tensor range = over_each(flat.amax(1), maps.dim()) - low;
   return (maps - low) / range.masked_fill(range.eq(0), 1);
 }
 
@@ -35,10 +34,12 @@ inline at::Tensor masked(const at::Tensor& masks, const at::Tensor& image) {
   return masks.to(image.dtype()).unsqueeze(1) * image;
 }
 
-/// `[N, C]`: `softmax_k(scores)` over the channels `chosen` `[N, K]` with scores `[N, K]`, 0 for the others.
+/// `[N, C]`: `softmax_k(scores)` over the channels `chosen` `[N, K]` with scores `[N, K]`, 0 for the others and for
+/// those that were not run.
 inline at::Tensor score_weights(const at::Tensor& scores, const at::Tensor& chosen, const at::Tensor& activations) {
   const at::Tensor weights = at::zeros({activations.size(0), activations.size(1)}, activations.options());
-  return weights.scatter(1, chosen, scores.to(activations.dtype()).softmax(1));
+  const at::Tensor any = were_run(scores).any(1, /*keepdim=*/true);
+  return weights.scatter(1, chosen, scores.to(activations.dtype()).masked_fill(~any, 0).softmax(1) * any);
 }
 
 /// `relu(sum_k softmax_k(scores) * A_k)`.
@@ -54,6 +55,25 @@ inline at::Tensor channels_of_most_variance(const at::Tensor& activations, int64
     return at::arange(all, activations.options().dtype(at::kLong)).unsqueeze(0).expand({activations.size(0), all});
   }
   return std::get<1>(activations.flatten(2).var(2, /*unbiased=*/false).topk(count, 1));
+}
+
+/// Score-CAM whose score of a channel is the mean over `samples` masks: `vary(masks, numbers)` changes the masks
+/// `[M, *S]` of the samples `numbers` `[M]`; number i is sample `i mod samples` of channel `i / samples`.
+inline at::Tensor score_cam_of_samples(
+    const Cut& cut, const Runs& runs, int64_t samples,
+    const std::function<at::Tensor(const at::Tensor& masks, const at::Tensor& numbers)>& vary) {
+  TORCH_CHECK(samples > 0, "samples: came ", samples, ", expected at least 1");
+  const at::Tensor a = cut.activations();
+  const at::Tensor x = cut.input();
+  const at::Tensor chosen = channels_of_most_variance(a, 0);
+  const int64_t count = chosen.size(1);
+  const at::Tensor scores = scores_so_far(runs, x, count * samples, [&](int64_t image, int64_t first, int64_t last) {
+    const at::Tensor numbers = at::arange(first, last, a.options().dtype(at::kLong));
+    const at::Tensor maps = a[image].index_select(0, numbers.div(samples, "floor"));
+    const at::Tensor masks = vary(scaled(enlarged(maps, x)), numbers);
+    return cut.scores_of(masked(masks, x[image]), of_image(image, last - first));
+  });
+  return score_map(scores.view({a.size(0), count, samples}).mean(2), chosen, a);
 }
 
 }  // namespace detail
@@ -80,7 +100,7 @@ struct ScoreCam {
     const at::Tensor x = cut.input();
     const at::Tensor chosen = detail::channels_of_most_variance(a, channels);
     const at::Tensor scores =
-        detail::scores_of_variants(runs, x, chosen.size(1), [&](int64_t image, int64_t first, int64_t last) {
+        detail::scores_so_far(runs, x, chosen.size(1), [&](int64_t image, int64_t first, int64_t last) {
           const at::Tensor maps = a[image].index_select(0, chosen[image].slice(0, first, last));
           const at::Tensor masks = detail::scaled(detail::enlarged(maps, x));
           return cut.scores_of(detail::masked(masks, x[image]), detail::of_image(image, last - first));
@@ -110,23 +130,14 @@ struct SsCam {
   Runs runs = {};
 
   at::Tensor operator()(const Cut& cut) const {
-    TORCH_CHECK(samples > 0, "samples: came ", samples, ", expected at least 1");
-    const at::Tensor a = cut.activations();
-    const at::Tensor x = cut.input();
-    const at::Tensor chosen = detail::channels_of_most_variance(a, 0);
-    const int64_t count = chosen.size(1);
-    const at::Tensor scores =
-        detail::scores_of_variants(runs, x, count * samples, [&](int64_t image, int64_t first, int64_t last) {
-          const at::Tensor channel = at::arange(first, last, a.options().dtype(at::kLong)).div(samples, "floor");
-          at::Tensor masks = detail::scaled(detail::enlarged(a[image].index_select(0, channel), x));
-          std::vector<at::Tensor> noise;
-          for (int64_t i = first; i < last; ++i) {
-            noise.push_back(detail::normal(masks.sizes().slice(1), seed + static_cast<uint64_t>(i)));
-          }
-          masks = masks + at::stack(noise).to(masks.options()) * std;
-          return cut.scores_of(detail::masked(masks, x[image]), detail::of_image(image, last - first));
-        });
-    return detail::score_map(scores.view({a.size(0), count, samples}).mean(2), chosen, a);
+    return detail::score_cam_of_samples(cut, runs, samples, [&](const at::Tensor& masks, const at::Tensor& numbers) {
+      const auto first = static_cast<uint64_t>(numbers[0].item<int64_t>());
+      std::vector<at::Tensor> noise;
+      for (uint64_t i = 0; i < static_cast<uint64_t>(masks.size(0)); ++i) {
+        noise.push_back(detail::normal(masks.sizes().slice(1), seed + first + i));
+      }
+      return masks + at::stack(noise).to(masks.options()) * std;
+    });
   }
 };
 
@@ -140,23 +151,10 @@ struct IsCam {
   Runs runs = {};
 
   at::Tensor operator()(const Cut& cut) const {
-    TORCH_CHECK(samples > 0, "samples: came ", samples, ", expected at least 1");
-    const at::Tensor a = cut.activations();
-    const at::Tensor x = cut.input();
-    const at::Tensor chosen = detail::channels_of_most_variance(a, 0);
-    const int64_t count = chosen.size(1);
-    const at::Tensor scores =
-        detail::scores_of_variants(runs, x, count * samples, [&](int64_t image, int64_t first, int64_t last) {
-          const at::Tensor number = at::arange(first, last, a.options().dtype(at::kLong));
-          const at::Tensor maps = a[image].index_select(0, number.div(samples, "floor"));
-          at::Tensor masks = detail::scaled(detail::enlarged(maps, x));
-          std::vector<int64_t> each(static_cast<size_t>(masks.dim()), 1);
-          each[0] = masks.size(0);
-          masks =
-              masks * (number.remainder(samples) + 1).to(masks.dtype()).div(static_cast<double>(samples)).view(each);
-          return cut.scores_of(detail::masked(masks, x[image]), detail::of_image(image, last - first));
-        });
-    return detail::score_map(scores.view({a.size(0), count, samples}).mean(2), chosen, a);
+    return detail::score_cam_of_samples(cut, runs, samples, [&](const at::Tensor& masks, const at::Tensor& numbers) {
+      const at::Tensor strength = (numbers.remainder(samples) + 1).to(masks.dtype()) / static_cast<double>(samples);
+      return masks * detail::over_each(strength, masks.dim());
+    });
   }
 };
 

@@ -17,10 +17,8 @@ namespace detail {
 /// `x` `[N, ...]` with normal noise, its deviation `share` times each image's range of values; the same draw for each
 /// image.
 inline at::Tensor noisy(const at::Tensor& x, double share, uint64_t seed) {
-  std::vector<int64_t> each(static_cast<size_t>(x.dim()), 1);
-  each[0] = x.size(0);
   const at::Tensor flat = x.flatten(1);
-  const at::Tensor deviation = ((flat.amax(1) - flat.amin(1)) * share).view(each);
+  const at::Tensor deviation = over_each((flat.amax(1) - flat.amin(1)) * share, x.dim());
   return x + normal(x.sizes().slice(1), seed).to(x.options()) * deviation;
 }
 
@@ -54,11 +52,12 @@ struct SmoothGrad {
     const at::Tensor x = given.to(detail::map_dtype(given));
     const at::Tensor images = at::arange(x.size(0), at::kLong);
     at::Tensor sum = at::zeros_like(x);
-    for (int64_t i = 0; i < samples; ++i) {
-      sum += cut.input_gradients(detail::noisy(x, noise, seed + static_cast<uint64_t>(i)), images);
-      if (runs.progress && !runs.progress(i + 1, samples)) throw Cancelled();
+    int64_t done = 0;
+    while (done < samples) {
+      sum += cut.input_gradients(detail::noisy(x, noise, seed + static_cast<uint64_t>(done)), images);
+      if (!detail::goes_on(runs, ++done, samples)) break;
     }
-    return (sum / static_cast<double>(samples)).abs().amax(1);
+    return (sum / static_cast<double>(done)).abs().amax(1);
   }
 };
 
@@ -73,6 +72,7 @@ struct SmoothGradCamPlusPlus {
   int64_t samples = 4;
   double noise = 0.15;
   uint64_t seed = 0;
+  Runs runs = {};
 
   at::Tensor operator()(const Cut& cut) const {
     TORCH_CHECK(samples > 0, "samples: came ", samples, ", expected at least 1");
@@ -80,17 +80,19 @@ struct SmoothGradCamPlusPlus {
     const at::Tensor x = cut.input();
     const at::Tensor images = at::arange(x.size(0), at::kLong);
     at::Tensor first = at::zeros_like(a), second = at::zeros_like(a), third = at::zeros_like(a);
-    for (int64_t i = 0; i < samples; ++i) {
-      const Cut another = cut.again(detail::noisy(x, noise, seed + static_cast<uint64_t>(i)), images);
+    int64_t done = 0;
+    while (done < samples) {
+      const Cut another = cut.again(detail::noisy(x, noise, seed + static_cast<uint64_t>(done)), images);
       const at::Tensor g = another.gradients();
       first += g;
       second += g.square();
       third += g.pow(3);
+      if (!detail::goes_on(runs, ++done, samples)) break;
     }
     const at::Tensor sums = detail::over_places(a.flatten(2).sum(2), a);
     const at::Tensor denominator = second * 2 + sums * third;
     const at::Tensor alpha = (second / denominator).masked_fill_(denominator.eq(0), 0);
-    const at::Tensor weights = (alpha * first.relu() / static_cast<double>(samples)).flatten(2).sum(2);
+    const at::Tensor weights = (alpha * first.relu() / static_cast<double>(done)).flatten(2).sum(2);
     return detail::weigh(weights, a).relu_();
   }
 };
