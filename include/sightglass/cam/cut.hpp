@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,16 @@ namespace sightglass {
 
 class Cut;
 
+/// Whether what lies behind a layer will be run again, with other activations.
+enum class Tail { once, again };
+
 namespace detail {
+
+template <class Method, class = void>
+constexpr Tail tail_for = Tail::once;
+/// A method says so by `static constexpr Tail tail = Tail::again`.
+template <class Method>
+constexpr Tail tail_for<Method, std::void_t<decltype(Method::tail)>> = Method::tail;
 
 /// What a cut asks of the pass that it was made by.
 class CutSource {

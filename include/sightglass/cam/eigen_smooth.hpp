@@ -43,6 +43,7 @@ inline at::Tensor first_component(const at::Tensor& weighted) {
 template <class Method = GradCam>
 struct EigenSmoothed {
   Method method = {};
+  static constexpr Tail tail = detail::tail_for<Method>;
 
   at::Tensor operator()(const Cut& cut) const {
     if constexpr (detail::has_weighted<Method>) {

@@ -10,16 +10,6 @@
 
 namespace sightglass {
 
-namespace detail {
-
-template <class Method, class = void>
-constexpr Tail tail_for = Tail::once;
-/// A method says so by `static constexpr Tail tail = Tail::again`.
-template <class Method>
-constexpr Tail tail_for<Method, std::void_t<decltype(Method::tail)>> = Method::tail;
-
-}  // namespace detail
-
 /// Explains `target` (the prediction by default) at `layer` by `method`: `explain(net, input, net->layer4, GradCam{})`.
 ///
 /// `input` `[N, C, *S]`. Runs the model once. See `Pass` for several layers, methods or targets at the price of one.

@@ -20,9 +20,6 @@
 
 namespace sightglass {
 
-/// Whether what lies behind a layer will be run again, with other activations.
-enum class Tail { once, again };
-
 /// One forward pass, kept open at its layers, from which any number of methods and targets are explained: the forward
 /// pass is paid once, the backward pass (from the output to the earliest layer only) once a target.
 ///

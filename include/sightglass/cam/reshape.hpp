@@ -99,6 +99,7 @@ template <class Method = GradCam>
 struct Reshaped {
   Method method = {};
   Reshape reshape;
+  static constexpr Tail tail = detail::tail_for<Method>;
 
   at::Tensor operator()(const Cut& cut) const { return method(detail::reshaped(cut, reshape)); }
 };
