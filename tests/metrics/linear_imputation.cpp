@@ -80,6 +80,17 @@ TEST_CASE("the default tolerance is near enough for a large hole in float32") {
   CHECK((filled - wanted).abs().max().item<double>() < 2e-3 * image.std().item<double>());
 }
 
+TEST_CASE("planes that are solved at once do not keep others from being solved") {
+  torch::manual_seed(4);
+  const at::Tensor images = torch::randn({2, 1, 96, 96});
+  at::Tensor removed = torch::rand({2, 1, 96, 96}).lt(.8);  // scattered pixels: few iterations
+  removed[1].fill_(true);                                   // all but two: many
+  removed[1][0][0].slice(0, 0, 2).fill_(false);
+  const at::Tensor filled = sg::linear_imputation(images, removed);
+  CHECK(torch::allclose(filled[0], sg::linear_imputation(images.slice(0, 0, 1), removed.slice(0, 0, 1))[0]));
+  CHECK(filled.abs().max().item<float>() <= images.abs().max().item<float>());
+}
+
 TEST_CASE("values that were removed do not matter, and filled ones lie between those around them") {
   torch::manual_seed(3);
   const at::Tensor removed = torch::rand({1, 1, 8, 8}).lt(.7);

@@ -32,9 +32,6 @@ inline at::Tensor neighbour_sum(const at::Tensor& planes) {
 /// `[M, C, 1, 1]`: the inner product of each plane.
 inline at::Tensor plane_dot(const at::Tensor& a, const at::Tensor& b) { return (a * b).sum({2, 3}, /*keepdim=*/true); }
 
-/// `a / b`, 0 where b is 0: where a plane is solved already.
-inline at::Tensor ratio_or_zero(const at::Tensor& a, const at::Tensor& b) { return (a / b).masked_fill(b.eq(0), 0); }
-
 }  // namespace detail
 
 /// Fills the pixels of `images` `[M, C, H, W]` where `removed` `[M, 1, H, W]` is true: each becomes the weighted mean
@@ -65,12 +62,13 @@ inline at::Tensor linear_imputation(const at::Tensor& images, const at::Tensor& 
   constexpr int64_t between_looks = 10;  // looking waits for the device
   for (int64_t i = 0; i < options.max_iterations; ++i) {
     if (i % between_looks == 0 && size.le(enough).all().item<bool>()) break;
+    const at::Tensor solved = size.le(enough);  // such planes stay: their numbers would become too small for float32
     const at::Tensor image = system(direction);
-    const at::Tensor step = detail::ratio_or_zero(size, detail::plane_dot(direction, image));
+    const at::Tensor step = (size / detail::plane_dot(direction, image)).masked_fill(solved, 0);
     x = x + step * direction;
     residual = residual - step * image;
     const at::Tensor next = detail::plane_dot(residual, residual);
-    direction = residual + detail::ratio_or_zero(next, size) * direction;
+    direction = residual + (next / size).masked_fill(solved, 0) * direction;
     size = next;
   }
   TORCH_CHECK(size.le(enough).all().item<bool>(), "max_iterations: ", options.max_iterations,
