@@ -10,6 +10,7 @@
 
 #include "sightglass/sightglass.hpp"
 #include "support/architectures.hpp"
+#include "support/scripted.hpp"
 #include "support/timing.hpp"
 
 namespace sg = sightglass;
@@ -43,6 +44,22 @@ void row(const Subject& net, const std::string& what, int64_t batch, int runs,
   std::fflush(stdout);
 }
 
+/// The same network as a TorchScript file would give it.
+template <class Net>
+Subject script_subject(const std::string& name, Net net, const std::string& last) {
+  net->eval();
+  torch::jit::Module script = support::scripted(*net);
+  return {name, sg::Model(script), sg::layer(script, last), [script](const torch::Tensor& input) mutable {
+            const torch::NoGradGuard no_gradients;
+            script.forward({input});
+          }};
+}
+
+Subject optimised(Subject net) {
+  net.model = net.model.optimised();
+  return net;
+}
+
 template <class Method>
 std::function<void(const torch::Tensor&)> by(const Subject& net, const sg::Layer& layer, Method method) {
   return [&net, layer, method](const torch::Tensor& input) {
@@ -74,6 +91,26 @@ void gradient_methods(const Subject& net) {
   }
 }
 
+/// Grad-CAM on a model that is explained many times.
+void explained_many_times(const Subject& net, const std::string& what) {
+  for (const int64_t batch : {1, 16}) {
+    row(net, what, batch, batch == 1 ? 31 : 7, by(net, net.last, sg::GradCam{}));
+  }
+}
+
+template <class Net>
+void network(const std::string& name, Net net, const sg::Layer& last, const std::string& last_name) {
+  const Subject plain = subject(name, net, last);
+  gradient_methods(plain);
+  explained_many_times(optimised(plain), "Grad-CAM, optimised");
+  explained_many_times(optimised(script_subject(name, net, last_name)), "Grad-CAM, optimised TorchScript");
+}
+
+void methods_that_run_often(const Subject& net, const std::string& form) {
+  row(net, "Score-CAM, 32 channels" + form, 1, 3, by(net, net.last, sg::FastScoreCam{}));
+  row(net, "Score-CAM, 512 channels" + form, 1, 1, by(net, net.last, sg::ScoreCam{}));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -84,10 +121,10 @@ int main(int argc, char** argv) {
   std::printf("%-12s %5s  %-34s %9s %9s %9s\n", "network", "batch", "method", "plain ms", "ms", "ratio");
 
   support::ResNet18 resnet18;
+  network("ResNet-18", resnet18, sg::Layer(resnet18->layer4), "layer4");
   const Subject small = subject("ResNet-18", resnet18, sg::Layer(resnet18->layer4));
-  gradient_methods(small);
   row(small, "Grad-CAM at layer2", 1, 31, by(small, sg::Layer(resnet18->layer2), sg::GradCam{}));
-  row(small, "FullGrad", 1, 31, by(small, small.last, sg::FullGrad{}));
+  row(small, "FullGrad", 1, 11, by(small, small.last, sg::FullGrad{}));
   row(small, "Ablation-CAM, 512 channels", 1, 31, by(small, small.last, sg::AblationCam{}));
   row(small, "ReciproCAM", 1, 31, by(small, small.last, sg::ReciproCam{}));
   row(small, "a hook that captures one layer", 1, 61, [&](const torch::Tensor& input) {
@@ -96,9 +133,11 @@ int main(int argc, char** argv) {
     captured.output();
   });
   if (!quick) {
-    row(small, "Score-CAM, 32 channels", 1, 3, by(small, small.last, sg::FastScoreCam{}));
-    row(small, "Score-CAM, 512 channels", 1, 1, by(small, small.last, sg::ScoreCam{}));
+    methods_that_run_often(small, "");
+    methods_that_run_often(optimised(script_subject("ResNet-18", resnet18, "layer4")), ", optimised");
   }
+  support::ResNet50 resnet50;
+  network("ResNet-50", resnet50, sg::Layer(resnet50->layer4), "layer4");
   support::MobileNetV2 mobilenet;
-  gradient_methods(subject("MobileNetV2", mobilenet, sg::Layer(mobilenet->features)));
+  network("MobileNetV2", mobilenet, sg::Layer(mobilenet->features), "features");
 }

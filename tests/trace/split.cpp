@@ -113,6 +113,23 @@ TEST_CASE("a model is not split where the tail reads what was made before, or th
   CHECK_THROWS_WITH(split_at(branching, {"block.relu"}), ContainsSubstring("inside of a branch or a loop"));
 }
 
+TEST_CASE("a model is split to the ground, whether or not it has run before") {
+  torch::manual_seed(0);
+  const torch::jit::Module inner =
+      scripts::make("Inner", {{"conv", scripts::conv(3, 4)}}, "def forward(self, x):\n  return self.conv.forward(x)\n");
+  const torch::jit::Module middle =
+      scripts::make("Middle", {{"inner", inner}}, "def forward(self, x):\n  return self.inner.forward(x)\n");
+  const torch::jit::Module net =
+      scripts::make("Deep", {{"first", middle}, {"last", scripts::function("ReLU", "torch.relu(x)")}},
+                    "def forward(self, x):\n  return self.last.forward(self.first.forward(x)).mean([2, 3])\n");
+  const torch::NoGradGuard no_gradients;
+  const Tensor x = pictures(2);
+  (void)sightglass::layer(net, "last");
+  (void)ScriptModel::of(net)->run({x});  // without optimisation: functions are then kept as they were written
+  const Split split = split_at(net, {"last"});
+  CHECK(torch::allclose(split.tail(split.prefix(x), x), scripts::run(net, x), 1e-4, 1e-5));
+}
+
 TEST_CASE("a model that assigns to an attribute is not split") {
   const torch::jit::Module conv = scripts::conv(3, 4);
   torch::jit::Module net = scripts::empty("Counting");

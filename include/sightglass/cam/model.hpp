@@ -92,8 +92,10 @@ class Model {
   /// True where the model or any module in it is in training mode.
   bool is_training() const {
     if (script_ == nullptr) {
-      const auto all = module_->modules();
-      return std::any_of(all.begin(), all.end(), [](const auto& module) { return module->is_training(); });
+      bool any = false;
+      const torch::nn::Module& root = *module_;
+      root.apply([&](const torch::nn::Module& module) { any = any || module.is_training(); });
+      return any;
     }
     for (const torch::jit::Module& module : script_module_.modules()) {  // frozen ones have no such flag
       if (module.hasattr("training") && module.is_training()) return true;
@@ -149,6 +151,8 @@ class Model {
   }
   /// Whether a split holds for batches of any size.
   bool splits_hold_for_any_batch() const { return script_ != nullptr; }
+  /// Whether a split is stale once the model is in training mode.
+  bool splits_know_training() const { return script_ != nullptr; }
 
  private:
   detail::Splits::Key key(const std::vector<Layer>& layers, const at::Tensor& input) const {

@@ -36,7 +36,6 @@ class Pass {
                 input.defined() ? c10::str(input.sizes()) : std::string("an undefined tensor"),
                 "; expected a batch [N, C, *S]");
     TORCH_CHECK(!layers.empty(), "layers: came none; give at least one");
-    model.check_evaluation();
     const c10::InferenceMode gradients_are_possible(false);
     const at::AutoGradMode no_graph_yet(false);
     const auto tracker = detail::Tracker::of_thread();
@@ -48,13 +47,16 @@ class Pass {
     input_size_ = input.sizes().slice(2).vec();
     const bool in_parts = tail == Tail::once || model.splits_hold_for_any_batch();
     if (in_parts) split_ = model.split(layers_, input_);
+    if (split_ == nullptr || !model.splits_know_training()) model.check_evaluation();
     if (split_ != nullptr) {
       run_in_parts();
     } else {
       run_whole(tail);
     }
     check_run();
-    if (model.wants_split(layers_, input_)) model.learn_split(layers_, input_, activations_at(), output());
+    if (split_ == nullptr && model.wants_split(layers_, input_)) {
+      model.learn_split(layers_, input_, activations_at(), output());
+    }
   }
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;

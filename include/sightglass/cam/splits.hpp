@@ -30,13 +30,13 @@ class Splits {
  public:
   using Split = std::shared_ptr<const detail::Split>;
   /// For what a split is: layers, sizes (none: any), dtype, device.
-  using Key = std::tuple<std::vector<const void*>, std::vector<int64_t>, at::ScalarType, std::string>;
+  using Key = std::tuple<std::vector<const void*>, std::vector<int64_t>, at::ScalarType, at::Device>;
 
   static Key key(const std::vector<Layer>& layers, const at::Tensor& input, bool any_size) {
     std::vector<const void*> places;
     for (const Layer& layer : layers) places.push_back(layer.place().key);
     std::sort(places.begin(), places.end());
-    return {places, any_size ? std::vector<int64_t>() : input.sizes().vec(), input.scalar_type(), input.device().str()};
+    return {places, any_size ? std::vector<int64_t>() : input.sizes().vec(), input.scalar_type(), input.device()};
   }
 
   /// Null where there is none, or what it was made from has changed.

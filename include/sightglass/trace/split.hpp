@@ -112,7 +112,7 @@ class C10_EXPORT Split {
     const KeyOff unseen;
     std::shared_ptr<jit::Graph> graph = const_cast<jit::Graph&>(marked).copy();
     TORCH_CHECK(graph->inputs().size() == 2 && graph->outputs().size() == 1, "it has several inputs or outputs");
-    jit::Inline(*graph);
+    inline_all(graph);
     Freezer(*graph, self, values_);
     jit::ConstantPropagation(graph);
     jit::EliminateDeadCode(graph);
@@ -149,6 +149,19 @@ class C10_EXPORT Split {
   static at::Tensor run(const jit::Code& code, std::vector<c10::IValue> stack) {
     jit::InterpreterState(code).run(stack);
     return stack.back().toTensor();
+  }
+
+  /// A pass goes as deep as the functions called were made for: only one call, where optimisation was off then.
+  static void inline_all(const Graph& graph) {
+    constexpr int deepest = 100;
+    for (int depth = 0; depth < deepest && has_calls(*graph->block()); ++depth) jit::Inline(*graph);
+  }
+  static bool has_calls(const jit::Block& block) {
+    return std::any_of(block.nodes().begin(), block.nodes().end(), [](const jit::Node* node) {
+      return node->kind() == c10::prim::CallMethod || node->kind() == c10::prim::CallFunction ||
+             std::any_of(node->blocks().begin(), node->blocks().end(),
+                         [](const jit::Block* inner) { return has_calls(*inner); });
+    });
   }
 
   static bool is_mark(const jit::Node& node) { return node.kind() == mark_symbol(); }
