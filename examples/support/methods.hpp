@@ -25,6 +25,16 @@ Method method(std::string name, std::string summary) {
           }};
 }
 
+/// Grad-CAM of all layers of the pass as one map; it is the same for each of them.
+inline Method refine_cam() {
+  return {"refine-cam", "grad-cam of all the layers named, multiplied (arXiv 2605.14641)",
+          [](const sightglass::Pass& pass, size_t /*layer*/, const sightglass::Target& target) {
+            std::vector<sightglass::Explanation> each;
+            for (size_t i = 0; i < pass.size(); ++i) each.push_back(pass.explain(i, sightglass::GradCam{}, target));
+            return sightglass::fuse(each, sightglass::Fusion::product);
+          }};
+}
+
 /// All methods; a new one is a line here.
 inline const std::vector<Method>& methods() {
   static const std::vector<Method> all{
@@ -54,6 +64,7 @@ inline const std::vector<Method>& methods() {
       method<sightglass::ShapleyCam>("shapley-cam", "grad-cam with a second-order term (Cai 2025)"),
       method<sightglass::FinerCam<>>("finer-cam",
                                      "grad-cam against the three classes of the nearest scores (Zhang 2025)"),
+      refine_cam(),
       method<sightglass::ReciproCam>("recipro-cam", "the score of one place of the layer at a time (Byun 2022)"),
       method<sightglass::FullGrad>("full-grad",
                                    "input and bias gradients of all layers; the layer does not matter (Srinivas 2019)"),

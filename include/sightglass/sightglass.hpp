@@ -17,6 +17,7 @@
 #include "sightglass/trace/elision.hpp"
 #include "sightglass/trace/tracker.hpp"
 #include "sightglass/trace/gradient.hpp"
+#include "sightglass/trace/last_linear.hpp"
 #include "sightglass/trace/rectified.hpp"
 #include "sightglass/trace/biases.hpp"
 #include "sightglass/trace/attention.hpp"

@@ -17,6 +17,7 @@
 #include "sightglass/cam/model.hpp"
 #include "sightglass/cam/tails.hpp"
 #include "sightglass/cam/target.hpp"
+#include "sightglass/trace/last_linear.hpp"
 
 namespace sightglass {
 
@@ -188,9 +189,7 @@ class Pass {
     const at::AutoGradMode with_graph(true);
     std::vector<at::Tensor> handles;
     for (const auto& point : points_) handles.push_back(point->handle());
-    std::vector<at::Tensor> found =
-        torch::autograd::grad({evidence.score}, handles, {at::ones_like(evidence.score)}, /*retain_graph=*/true,
-                              /*create_graph=*/false, /*allow_unused=*/true);
+    std::vector<at::Tensor> found = detail::gradients_of(evidence.score, output_, handles);
     for (size_t i = 0; i < found.size(); ++i) {
       const at::Tensor& activations = points_[i]->activations();
       const auto dtype = detail::map_dtype(activations);

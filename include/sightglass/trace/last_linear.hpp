@@ -1,0 +1,60 @@
+#pragma once
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/generated/Functions.h>
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "sightglass/trace/gradient.hpp"
+
+/// The backward pass of one class through a model's last linear layer needs that class's row of the weights, not all of
+/// them: for a thousand classes they are megabytes, which is much beside a small network's forward pass.
+namespace sightglass::detail {
+
+/// Where a gradient goes on, and what it is there.
+struct Onward {
+  autograd::Edge edge;
+  at::Tensor gradient;
+};
+
+/// What `gradient` `[N, K]` with respect to `output` becomes in front of the linear layer that made it, where it is
+/// that of few classes. Looks at values, so on the CPU only.
+inline std::optional<Onward> before_last_linear(const at::Tensor& output, const at::Tensor& gradient) {
+  if (!output.is_cpu() || output.dim() != 2 || !output.requires_grad() || output.is_leaf()) return std::nullopt;
+  auto* const linear = dynamic_cast<autograd::generated::AddmmBackward0*>(output.grad_fn().get());
+  if (linear == nullptr || linear->alpha.toDouble() != 1 || !linear->next_edge(1).is_valid()) return std::nullopt;
+  const at::Tensor classes = gradient.ne(0).any(0).nonzero().squeeze(1);
+  constexpr int64_t few = 8;
+  if (classes.numel() == 0 || classes.numel() * few > gradient.size(1)) return std::nullopt;
+  const at::NoGradGuard no_graph;
+  const at::Tensor rows = linear->mat2_.unpack().t().index_select(0, classes);  // [K', C]
+  return Onward{linear->next_edge(1), at::mm(gradient.index_select(1, classes), rows)};
+}
+
+/// Gradients of the sum of `score`, made from `output`, with respect to `handles`; the graph is kept. Undefined for a
+/// handle on which the score does not depend.
+inline std::vector<at::Tensor> gradients_of(const at::Tensor& score, const at::Tensor& output,
+                                            const std::vector<at::Tensor>& handles) {
+  const at::Tensor ones = at::ones_like(score);
+  if (output.requires_grad() && !output.is_same(score)) {
+    const at::Tensor at_output = torch::autograd::grad({score}, {output}, {ones}, /*retain_graph=*/true,
+                                                       /*create_graph=*/false, /*allow_unused=*/true)
+                                     .front();
+    if (at_output.defined()) {
+      if (const auto onward = before_last_linear(output, at_output)) {
+        autograd::edge_list ends;
+        for (const at::Tensor& handle : handles) ends.push_back(autograd::impl::gradient_edge(handle));
+        return autograd::Engine::get_default_engine().execute({onward->edge}, {onward->gradient}, /*keep_graph=*/true,
+                                                              /*create_graph=*/false, /*accumulate_grad=*/false, ends);
+      }
+    }
+  }
+  return torch::autograd::grad({score}, handles, {ones}, /*retain_graph=*/true, /*create_graph=*/false,
+                               /*allow_unused=*/true);
+}
+
+}  // namespace sightglass::detail
