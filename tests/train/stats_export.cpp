@@ -17,7 +17,7 @@ sg::BatchRecord record() {
   conv.name = "block 1, \"left\".conv\\1\n";
   conv[sg::Figure::mean] = -0.5F;
   conv[sg::Figure::std] = std::numeric_limits<float>::infinity();
-  conv[sg::Figure::gradient_norm] = 1.5e-9F;
+  conv[sg::Figure::gradient_norm] = 0.125F;
   conv.histogram = {3, 0, 16777216};
   sg::LayerRecord idle;
   idle.name = "idle";
@@ -29,7 +29,7 @@ sg::BatchRecord record() {
 TEST_CASE("a record is one line of valid JSON; what is not finite is null", "[stats_export]") {
   CHECK(to_json_line(record()) ==
         "{\"batch\": 20, \"layers\": {\"block 1, \\\"left\\\".conv\\\\1\\u000a\": {\"mean\": -0.5, \"std\": null, "
-        "\"gradient_norm\": 1.5e-09, \"histogram\": [3, 0, 16777216]}, \"idle\": {}}}\n");
+        "\"gradient_norm\": 0.125, \"histogram\": [3, 0, 16777216]}, \"idle\": {}}}\n");
 }
 
 TEST_CASE("what was written as JSON is read back, to the last bit", "[stats_export]") {
@@ -64,7 +64,7 @@ TEST_CASE("CSV has a row a layer, its name quoted where it must be, and nothing 
         "update_ratio\n");
   sg::BatchRecord two = record();
   two.layers[0].name = "a,\"b\"";
-  CHECK(to_csv_rows(two) == "20,\"a,\"\"b\"\"\",-0.5,inf,,,,,1.5e-09,,\n20,idle,,,,,,,,,\n");
+  CHECK(to_csv_rows(two) == "20,\"a,\"\"b\"\"\",-0.5,inf,,,,,0.125,,\n20,idle,,,,,,,,,\n");
   CHECK(sg::detail::batch_of_csv_row("20,idle,,,") == 20);
   CHECK_THROWS_WITH(sg::detail::batch_of_csv_row("idle"), ContainsSubstring("not a row of ActivationStats: idle"));
 }

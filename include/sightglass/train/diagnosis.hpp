@@ -134,7 +134,7 @@ class Diagnosis {
                ": the layer is dead; lower the learning rate, or look at its initialisation");
     } else if (!last && dead > options_.dead_share / 2) {
       warn(layer, Warning::dead_channels, dead,
-           in_percent(dead) + " of its channels never rose above zero " + when() +
+           in_percent(dead) + " of its channels stayed near zero or negative " + when() +
                ": they are dead; lower the learning rate, or look at their initialisation");
     }
     const double std = recent(layer.stats.std());
