@@ -59,10 +59,10 @@ int main(int argc, char** argv) {
   const int64_t batch = argc > 1 ? std::atoll(argv[1]) : 8;
   const int64_t size = argc > 2 ? std::atoll(argv[2]) : 224;
   const int runs = argc > 3 ? std::atoi(argv[3]) : 15;
-  at::set_num_threads(2);
-  std::printf("ActivationStats on ResNet-18's %d convolutions, batches of %lld, %lld x %lld, 2 threads, LibTorch %s\n",
-              20, static_cast<long long>(batch), static_cast<long long>(size), static_cast<long long>(size),
-              TORCH_VERSION);
+  at::set_num_threads(argc > 4 ? std::atoi(argv[4]) : 2);
+  std::printf("ActivationStats on ResNet-18's convolutions, batches of %lld, %lld x %lld, %d threads, LibTorch %s\n",
+              static_cast<long long>(batch), static_cast<long long>(size), static_cast<long long>(size),
+              at::get_num_threads(), TORCH_VERSION);
   std::printf("%5s  %-34s %9s %9s %8s %8s\n", "every", "recorded", "plain ms", "ms", "ratio", "paired");
   Training training(batch, size);
   using Options = sg::ActivationStatsOptions;

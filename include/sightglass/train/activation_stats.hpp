@@ -151,7 +151,10 @@ inline ActivationStats::ActivationStats(std::shared_ptr<torch::nn::Module> root,
       batches_(
           options.every_, [root] { return root->is_training(); }, [this] { return watch(); }) {
   if (options.updates_) {
-    for (const Layer& layer : layers_) weights_.emplace_back(layer.module()->parameters());
+    for (const Layer& layer : layers_) {
+      const auto module = layer.module();
+      weights_.emplace_back(module ? module->parameters() : std::vector<at::Tensor>());
+    }
   }
   int64_t last = -1;
   if (const auto& file = options.json_lines_; !file.path.empty()) {
