@@ -20,6 +20,7 @@
 #include "sightglass/trace/rectified.hpp"
 #include "sightglass/trace/biases.hpp"
 #include "sightglass/trace/attention.hpp"
+#include "sightglass/trace/multiply_adds.hpp"
 #include "sightglass/trace/callable.hpp"
 #include "sightglass/trace/module.hpp"
 #include "sightglass/trace/locate.hpp"
@@ -93,3 +94,6 @@
 #include "sightglass/metrics/adcc.hpp"
 #include "sightglass/metrics/randomised_parameters.hpp"
 #include "sightglass/metrics/cascading_randomisation.hpp"
+
+#include "sightglass/train/table.hpp"
+#include "sightglass/train/summary.hpp"
