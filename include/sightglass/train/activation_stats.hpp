@@ -1,0 +1,182 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sightglass/train/batch_statistics.hpp"
+#include "sightglass/train/record_file.hpp"
+#include "sightglass/train/recorded_batches.hpp"
+#include "sightglass/train/stats_export.hpp"
+#include "sightglass/train/stats_history.hpp"
+#include "sightglass/train/watched_layers.hpp"
+#include "sightglass/train/weight_update.hpp"
+
+namespace sightglass {
+
+/// What `ActivationStats` records on request, besides mean, standard deviation, near-zero share and dead channels.
+enum class Also { histograms, gradients, updates };
+
+/// Options of `ActivationStats`, with chained setters.
+struct ActivationStatsOptions {
+  /// Leaves with parameters; or `Paramless::include`, names, layers, a filter.
+  ActivationStatsOptions& layers(WatchedLayers value) { return layers_ = std::move(value), *this; }
+  /// Each batch whose number is a multiple of it.
+  ActivationStatsOptions& every(int64_t value) { return every_ = value, *this; }
+  /// Updates need a copy of the parameters of the layers watched.
+  ActivationStatsOptions& also(Also value);
+  /// Histograms of `bins` bins over [low, high]; values outside are not counted. fastai's: 40 over [0, 10].
+  ActivationStatsOptions& histogram(int64_t bins, double low, double high);
+  /// Values at or below it are near zero (signed, as in fastai).
+  ActivationStatsOptions& near_zero(double value) { return measure_.near_zero = value, *this; }
+  /// Writes each record to a file of JSON lines. One that exists is resumed: its records are read back first.
+  ActivationStatsOptions& json_lines(std::string path, Existing existing = Existing::append) {
+    return json_lines_ = {std::move(path), existing}, *this;
+  }
+  /// Writes each record to a table, a row a layer, without histograms. One that exists is appended to.
+  ActivationStatsOptions& csv(std::string path, Existing existing = Existing::append) {
+    return csv_ = {std::move(path), existing}, *this;
+  }
+
+ private:
+  friend class ActivationStats;
+  struct File {
+    std::string path;
+    Existing existing = Existing::append;
+  };
+  WatchedLayers layers_;
+  int64_t every_ = 1;
+  detail::Measure measure_;
+  bool updates_ = false;
+  File json_lines_;
+  File csv_;
+};
+
+inline ActivationStatsOptions& ActivationStatsOptions::also(Also value) {
+  switch (value) {
+    case Also::histograms:
+      return histogram(40, 0, 10);
+    case Also::gradients:
+      return measure_.gradients = true, *this;
+    default:
+      return updates_ = true, *this;
+  }
+}
+
+inline ActivationStatsOptions& ActivationStatsOptions::histogram(int64_t bins, double low, double high) {
+  TORCH_CHECK(bins >= 1 && low < high, "histogram: came ", bins, " bins over [", low, ", ", high,
+              "]; expected at least one bin and a range from low to high");
+  measure_.bins = bins;
+  measure_.low = low;
+  measure_.high = high;
+  return *this;
+}
+
+/// fastai's `ActivationStats`: watches a model learn. Statistics of what its layers give (their last call) in every
+/// n-th batch of a training loop, on an unchanged model; the weights come out as they would without it.
+///
+///     sg::ActivationStats stats(net, sg::ActivationStatsOptions().every(20));
+///     const auto fit = stats.fit();
+///     for (auto& [x, y] : loader) {
+///       const auto batch = fit.batch();   // forward, backward, step
+///
+/// Each output of a layer with several (tuples are flattened) has statistics of its own: `lstm`, `lstm[1]`, `lstm[2]`.
+/// All is computed in single precision on the activations' device and copied to the CPU once for each recorded batch.
+/// A loop may also make the four calls itself. Several trainings add up. Belongs, during a batch, to the thread that
+/// began it; keeps the model alive.
+class ActivationStats : public StatsHistory {
+ public:
+  template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
+  explicit ActivationStats(const Model& model, const ActivationStatsOptions& options = {})
+      : ActivationStats(detail::root_of(model), options, 0) {}
+  ActivationStats(const ActivationStats&) = delete;
+  ActivationStats& operator=(const ActivationStats&) = delete;
+
+  /// Goes on counting batches where the last training, or the file that is resumed, ended.
+  void before_fit() { batches_.drop(); }
+  /// Goes on at batch `first_batch`, as a training resumed from a checkpoint does: what was recorded from there on, in
+  /// files too, is forgotten.
+  void before_fit(int64_t first_batch) {
+    batches_.drop();
+    batches_.start_at(first_batch);
+    forget_from(first_batch);
+    if (json_lines_) json_lines_->forget_from(first_batch);
+    if (csv_) csv_->forget_from(first_batch);
+  }
+  void before_batch() {
+    if (!batches_.begin()) return;
+    const detail::KeyOff unwatched;
+    for (detail::WeightCopies& copies : weights_) copies.take();
+  }
+  void after_batch();
+  /// The present batch has come to nothing: it leaves no record and does not count.
+  void drop_batch() {
+    batches_.drop();
+    present_.reset();
+  }
+  void after_fit() { drop_batch(); }
+
+  /// The calls as scopes.
+  FitScope<ActivationStats> fit() { return FitScope<ActivationStats>(*this); }
+  FitScope<ActivationStats> fit(int64_t first_batch) { return FitScope<ActivationStats>(*this, first_batch); }
+
+ private:
+  ActivationStats(std::shared_ptr<torch::nn::Module> root, const ActivationStatsOptions& options, int);
+
+  std::shared_ptr<void> watch() {
+    auto watches = std::make_shared<std::vector<detail::Watch>>();
+    present_ = std::make_shared<detail::BatchStatistics>(layers_, measure_);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      watches->emplace_back(std::make_shared<detail::LayerWatcher>(present_, i), layers_[i]);
+    }
+    return watches;
+  }
+
+  std::vector<Layer> layers_;
+  detail::Measure measure_;
+  detail::RecordedBatches batches_;
+  std::shared_ptr<detail::BatchStatistics> present_;
+  std::vector<detail::WeightCopies> weights_;  ///< of each layer; empty when not requested
+  std::unique_ptr<detail::RecordFile> json_lines_;
+  std::unique_ptr<detail::RecordFile> csv_;
+};
+
+inline ActivationStats::ActivationStats(std::shared_ptr<torch::nn::Module> root, const ActivationStatsOptions& options,
+                                        int)
+    : layers_(options.layers_.of(root)),
+      measure_(options.measure_),
+      batches_(
+          options.every_, [root] { return root->is_training(); }, [this] { return watch(); }) {
+  if (options.updates_) {
+    for (const Layer& layer : layers_) weights_.emplace_back(layer.module()->parameters());
+  }
+  int64_t last = -1;
+  if (const auto& file = options.json_lines_; !file.path.empty()) {
+    json_lines_ = std::make_unique<detail::RecordFile>(
+        file.path, file.existing, "", [](const std::string& line) { return detail::from_json_line(line).batch; });
+    static_cast<StatsHistory&>(*this) = read_stats(file.path);
+    last = json_lines_->last_batch();
+  }
+  if (const auto& file = options.csv_; !file.path.empty()) {
+    csv_ =
+        std::make_unique<detail::RecordFile>(file.path, file.existing, detail::csv_header(), detail::batch_of_csv_row);
+    last = std::max(last, csv_->last_batch());
+  }
+  batches_.start_at(last + 1);
+}
+
+inline void ActivationStats::after_batch() {
+  const int64_t number = batches_.number();
+  if (!batches_.end()) return;
+  const detail::KeyOff unwatched;
+  const std::shared_ptr<detail::BatchStatistics> present = std::exchange(present_, nullptr);
+  for (size_t i = 0; i < weights_.size(); ++i) present->note_update(i, weights_[i].ratio());
+  const BatchRecord record = present->collect(number);
+  append(record);
+  if (json_lines_) json_lines_->write(detail::to_json_line(record));
+  if (csv_) csv_->write(detail::to_csv_rows(record));
+}
+
+}  // namespace sightglass

@@ -1,0 +1,145 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sightglass/hooks/many.hpp"
+#include "sightglass/train/recorded_batches.hpp"
+#include "sightglass/train/watched_layers.hpp"
+
+namespace sightglass {
+
+/// What a `HookCallback` is told of: values in the forward pass, or gradients in the backward pass.
+enum class Direction { forward, backward };
+/// Whether hooks end with the training, or stay on afterwards for whatever the model does next.
+enum class AtEnd { remove, keep };
+
+/// Options of `HookCallback`, with chained setters.
+struct HookCallbackOptions {
+  /// Leaves with parameters; or `Paramless::include`, names, layers, a filter.
+  HookCallbackOptions& layers(WatchedLayers value) { return layers_ = std::move(value), *this; }
+  /// Each batch whose number is a multiple of it.
+  HookCallbackOptions& every(int64_t value) { return every_ = value, *this; }
+  HookCallbackOptions& direction(Direction value) { return direction_ = value, *this; }
+  HookCallbackOptions& graph(Graph value) { return graph_ = value, *this; }
+  HookCallbackOptions& storage(Storage value) { return storage_ = value, *this; }
+  HookCallbackOptions& at_end(AtEnd value) { return at_end_ = value, *this; }
+
+  const WatchedLayers& layers() const { return layers_; }
+  int64_t every() const { return every_; }
+  Direction direction() const { return direction_; }
+  Graph graph() const { return graph_; }
+  Storage storage() const { return storage_; }
+  AtEnd at_end() const { return at_end_; }
+
+ private:
+  WatchedLayers layers_;
+  int64_t every_ = 1;
+  Direction direction_ = Direction::forward;
+  Graph graph_ = Graph::detached;
+  Storage storage_ = Storage::cpu;
+  AtEnd at_end_ = AtEnd::remove;
+};
+
+/// One call of a layer, or one backward pass through it.
+struct HookCall {
+  const Layer& layer;
+  size_t index;                     ///< of the layer in `HookCallback::layers()`
+  int64_t batch;                    ///< the batch's number among those in training mode
+  std::vector<at::Tensor> inputs;   ///< or the gradient with respect to the (first) input, where it needs one
+  std::vector<at::Tensor> outputs;  ///< tuples flattened; or the gradient with respect to the (first) output
+};
+
+/// fastai's `HookCallback`: a function called with what chosen layers do in every n-th batch of a training loop.
+///
+/// `const auto fit = callback.fit();` and `const auto batch = fit.batch();` make its four calls; a loop may also make
+/// them itself. Only batches that begin with the model in training mode count and are told of; between recorded batches
+/// nothing is switched on. Belongs, during a batch, to the thread that began it; keeps the model alive.
+class HookCallback {
+ public:
+  using Function = std::function<void(const HookCall&)>;
+
+  template <class Model>
+  HookCallback(const Model& model, Function function, const HookCallbackOptions& options = {})
+      : HookCallback(detail::root_of(model), std::move(function), options, 0) {}
+  HookCallback(const HookCallback&) = delete;
+  HookCallback& operator=(const HookCallback&) = delete;
+
+  /// Begins the training; batches are counted from here.
+  void before_fit(int64_t first_batch = 0) {
+    remove();
+    batches_.start_at(first_batch);
+  }
+  void before_batch() { batches_.begin(); }
+  void after_batch() { batches_.end(); }
+  /// The present batch has come to nothing: its hooks end, and it does not count.
+  void drop_batch() { batches_.drop(); }
+  void after_fit() {
+    batches_.drop();
+    if (options_.at_end() == AtEnd::keep) kept_ = watch();
+  }
+
+  /// The calls as scopes.
+  FitScope<HookCallback> fit(int64_t first_batch = 0) { return FitScope<HookCallback>(*this, first_batch); }
+  /// Ends hooks that were kept on.
+  void remove() { kept_.reset(); }
+
+  const std::vector<Layer>& layers() const { return layers_; }
+
+ private:
+  HookCallback(std::shared_ptr<torch::nn::Module> root, Function function, const HookCallbackOptions& options, int)
+      : options_(options),
+        function_(std::move(function)),
+        layers_(options.layers().of(root)),
+        batches_(
+            options.every(), [root] { return root->is_training(); }, [this] { return watch(); }) {}
+
+  std::shared_ptr<void> watch() {
+    return options_.direction() == Direction::forward ? std::shared_ptr<void>(forward_hooks())
+                                                      : std::shared_ptr<void>(backward_hooks());
+  }
+
+  std::shared_ptr<std::vector<ForwardHook>> forward_hooks() {
+    auto hooks = std::make_shared<std::vector<ForwardHook>>();
+    using Tensors = std::vector<at::Tensor>;
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      hooks->emplace_back(layers_[i],
+                          [this, i](const Layer&, const Tensors& in, const Tensors& out) { tell(i, in, out); });
+    }
+    return hooks;
+  }
+
+  std::shared_ptr<std::vector<BackwardHook>> backward_hooks() {
+    auto hooks = std::make_shared<std::vector<BackwardHook>>();
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      hooks->emplace_back(layers_[i], [this, i](const Layer&, const at::Tensor& in, const at::Tensor& out) {
+        const detail::KeyOff unwatched;
+        tell(i, {in}, {out});
+      });
+    }
+    return hooks;
+  }
+
+  void tell(size_t index, std::vector<at::Tensor> inputs, std::vector<at::Tensor> outputs) {
+    for (auto* const tensors : {&inputs, &outputs}) {
+      for (at::Tensor& tensor : *tensors) {
+        if (!tensor.defined()) continue;
+        if (options_.graph() == Graph::detached) tensor = tensor.detach();
+        if (options_.storage() == Storage::cpu) tensor = tensor.to(at::kCPU);
+      }
+    }
+    function_({layers_[index], index, batches_.number(), std::move(inputs), std::move(outputs)});
+  }
+
+  HookCallbackOptions options_;
+  Function function_;
+  std::vector<Layer> layers_;
+  detail::RecordedBatches batches_;
+  std::shared_ptr<void> kept_;
+};
+
+}  // namespace sightglass

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <c10/util/Exception.h>
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <utility>
+
+namespace sightglass {
+
+/// The four calls of a training loop as scopes: `const auto fit = callback.fit();` around the loop, `const auto batch =
+/// fit.batch();` around each batch, from before the forward pass until after the optimiser's step.
+///
+/// A scope that an exception leaves drops what it has not finished. What ending a batch throws (a full disk) reaches
+/// the loop.
+template <class Callback>
+class [[nodiscard]] FitScope {
+ public:
+  class [[nodiscard]] Batch {
+   public:
+    explicit Batch(Callback& callback) : callback_(callback) { callback_.before_batch(); }
+    Batch(const Batch&) = delete;
+    Batch& operator=(const Batch&) = delete;
+    ~Batch() noexcept(false) {
+      std::uncaught_exceptions() > before_ ? callback_.drop_batch() : callback_.after_batch();
+    }
+
+   private:
+    Callback& callback_;
+    int before_ = std::uncaught_exceptions();
+  };
+
+  explicit FitScope(Callback& callback) : callback_(callback) { callback_.before_fit(); }
+  FitScope(Callback& callback, int64_t first_batch) : callback_(callback) { callback_.before_fit(first_batch); }
+  FitScope(const FitScope&) = delete;
+  FitScope& operator=(const FitScope&) = delete;
+  ~FitScope() { callback_.after_fit(); }
+
+  Batch batch() const { return Batch(callback_); }
+
+ private:
+  Callback& callback_;
+};
+
+namespace detail {
+
+/// Counts the batches in training mode, and holds guards while one is recorded: every `every`th, the first among them.
+/// In between there are none.
+class RecordedBatches {
+ public:
+  /// `is_training` is asked at each batch's beginning; `watch` makes the guards of a recorded one.
+  RecordedBatches(int64_t every, std::function<bool()> is_training, std::function<std::shared_ptr<void>()> watch)
+      : every_(every), is_training_(std::move(is_training)), watch_(std::move(watch)) {
+    TORCH_CHECK(every >= 1, "every: came ", every, "; 1 records each batch, 20 every twentieth");
+  }
+
+  /// Returns whether this batch is recorded.
+  bool begin() {
+    drop();
+    counted_ = is_training_();
+    if (!counted_ || next_ % every_ != 0) return false;
+    guards_ = watch_();
+    recording_ = true;
+    return true;
+  }
+  /// Returns whether it was.
+  bool end() {
+    if (std::exchange(counted_, false)) ++next_;
+    return drop();
+  }
+  /// The batch has come to nothing: takes the guards away and does not count it.
+  bool drop() {
+    counted_ = false;
+    guards_.reset();
+    return std::exchange(recording_, false);
+  }
+
+  bool recording() const { return recording_; }
+  bool in_training() const { return is_training_(); }
+  /// The number of the present batch, or of the next.
+  int64_t number() const { return next_; }
+  void start_at(int64_t batch) {
+    TORCH_CHECK(batch >= 0, "first_batch: came ", batch, "; expected the number of a batch, from 0");
+    next_ = batch;
+  }
+
+ private:
+  int64_t every_;
+  std::function<bool()> is_training_;
+  std::function<std::shared_ptr<void>()> watch_;
+  std::shared_ptr<void> guards_;
+  bool recording_ = false;
+  bool counted_ = false;
+  int64_t next_ = 0;
+};
+
+}  // namespace detail
+}  // namespace sightglass

@@ -1,0 +1,193 @@
+#pragma once
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sightglass/hooks/nearest.hpp"
+
+namespace sightglass {
+
+/// The figures of one layer in one recorded batch.
+enum class Figure {
+  mean,
+  std,
+  near_zero,
+  dead_channels,
+  gradient_mean,
+  gradient_std,
+  gradient_norm,
+  gradient_zeros,
+  update_ratio
+};
+constexpr size_t figure_count = 9;
+/// The names of the figures in files.
+constexpr std::array<const char*, figure_count> figure_names{
+    "mean",         "std",           "near_zero",      "dead_channels", "gradient_mean",
+    "gradient_std", "gradient_norm", "gradient_zeros", "update_ratio"};
+
+/// What one recorded batch says of one layer; a figure that was not asked for has no value.
+struct LayerRecord {
+  std::string name;
+  std::array<std::optional<float>, figure_count> figures;
+  std::vector<float> histogram;  ///< counts, one a bin; empty when not requested
+  at::Tensor dead;               ///< bool [channels]; undefined when read from a file
+
+  std::optional<float>& operator[](Figure figure) { return figures[static_cast<size_t>(figure)]; }
+};
+
+/// One recorded batch.
+struct BatchRecord {
+  int64_t batch = 0;  ///< its number among the batches in training mode, from 0
+  std::vector<LayerRecord> layers;
+};
+
+/// One layer over the recorded batches. CPU tensors of floats, `[steps]`, undefined when not requested; NaN where the
+/// layer did not run.
+class LayerStats {
+ public:
+  at::Tensor mean() const { return figure(Figure::mean); }
+  /// Unbiased (n - 1).
+  at::Tensor std() const { return figure(Figure::std); }
+  /// The share, in [0, 1], of values at or below the threshold (0.05), negative ones among them.
+  at::Tensor near_zero() const { return figure(Figure::near_zero); }
+  /// The share of channels whose values were all at or below the threshold.
+  at::Tensor dead_channels() const { return figure(Figure::dead_channels); }
+  /// Of the gradient of the loss with respect to the layer's output.
+  at::Tensor gradient_mean() const { return figure(Figure::gradient_mean); }
+  at::Tensor gradient_std() const { return figure(Figure::gradient_std); }
+  at::Tensor gradient_norm() const { return figure(Figure::gradient_norm); }
+  at::Tensor gradient_zeros() const { return figure(Figure::gradient_zeros); }
+  /// The norm of what the batch changed in the layer's parameters, by the norm of the parameters before.
+  at::Tensor update_ratio() const { return figure(Figure::update_ratio); }
+
+  at::Tensor figure(Figure which) const {
+    const auto index = static_cast<size_t>(which);
+    return present_[index] ? table_.select(1, static_cast<int64_t>(index)) : at::Tensor();
+  }
+  /// Counts, `[steps, bins]`; undefined when not requested.
+  at::Tensor histograms() const { return histograms_; }
+  /// Which channels were dead at a step, bool `[channels]`; undefined for steps read from a file.
+  at::Tensor dead(int64_t step) const {
+    TORCH_CHECK(step >= 0 && step < steps(), "step: came ", step, "; there are ", steps(), " recorded batches");
+    return dead_[static_cast<size_t>(step)];
+  }
+  int64_t steps() const { return static_cast<int64_t>(dead_.size()); }
+
+ private:
+  friend class StatsHistory;
+  at::Tensor table_;  ///< [steps, figures]
+  std::array<bool, figure_count> present_{};
+  at::Tensor histograms_;
+  std::vector<at::Tensor> dead_;
+};
+
+/// Figures of layers over the recorded batches of a training run: what `ActivationStats` collects, and what
+/// `read_stats` reads back from a file.
+class StatsHistory {
+ public:
+  /// The layers, in the model's order; further outputs of one layer are called `lstm[1]`, `lstm[2]`.
+  const std::vector<std::string>& names() const { return names_; }
+  /// How many layers there are.
+  size_t size() const { return names_.size(); }
+  /// How many batches were recorded.
+  int64_t steps() const { return static_cast<int64_t>(batches_.size()); }
+  /// The numbers of the recorded batches, int64 `[steps]`.
+  at::Tensor batches() const { return at::tensor(batches_, at::kLong); }
+
+  /// A layer by name; throws `c10::Error` for an unknown one, with the nearest.
+  LayerStats layer(const std::string& name) const {
+    for (size_t i = 0; i < names_.size(); ++i) {
+      if (names_[i] == name) return layer(i);
+    }
+    TORCH_CHECK(false, "layer \"", name,
+                "\": no statistics of it were recorded; nearest: ", detail::nearest(name, names_),
+                "; names() lists them all");
+  }
+
+  LayerStats layer(size_t index) const {
+    TORCH_CHECK(index < size(), "layer: came index ", index, "; there are ", size(), " layers");
+    const Series& series = series_[index];
+    LayerStats stats;
+    stats.table_ = at::full({steps(), static_cast<int64_t>(figure_count)}, std::nan(""), at::kFloat);
+    auto cells = stats.table_.accessor<float, 2>();
+    for (int64_t step = 0; step < steps(); ++step) {
+      for (size_t i = 0; i < figure_count; ++i) {
+        const auto& value = series[static_cast<size_t>(step)].figures[i];
+        if (!value) continue;
+        stats.present_[i] = true;
+        cells[step][static_cast<int64_t>(i)] = *value;
+      }
+      stats.dead_.push_back(series[static_cast<size_t>(step)].dead);
+    }
+    stats.histograms_ = histograms_of(series);
+    return stats;
+  }
+
+  /// fastai's `layer_stats`: the rows mean, standard deviation and near-zero share of a layer, each `[steps]`.
+  std::vector<at::Tensor> layer_stats(size_t index) const {
+    const LayerStats stats = layer(index);
+    return {stats.mean(), stats.std(), stats.near_zero()};
+  }
+
+  /// fastai's `hist`: log(1 + count), `[bins, steps]`, the lowest bin first: the colourful dimension.
+  at::Tensor hist(size_t index) const {
+    const at::Tensor histograms = layer(index).histograms();
+    TORCH_CHECK(histograms.defined(), "hist: no histograms of layer \"", names_[index],
+                "\" were recorded; ask for them with ActivationStatsOptions().also(Also::histograms)");
+    return histograms.t().log1p();
+  }
+
+  /// One more recorded batch. Layers seen for the first time did not run before.
+  void append(const BatchRecord& record) {
+    for (const LayerRecord& layer : record.layers) {
+      size_t index = 0;
+      while (index < names_.size() && names_[index] != layer.name) ++index;
+      if (index == names_.size()) {
+        names_.push_back(layer.name);
+        series_.emplace_back(batches_.size());
+      }
+      series_[index].push_back(layer);
+      series_[index].back().name.clear();
+    }
+    batches_.push_back(record.batch);
+    for (Series& series : series_) series.resize(batches_.size());
+  }
+
+  /// Forgets the recorded batches from number `batch` on.
+  void forget_from(int64_t batch) {
+    while (!batches_.empty() && batches_.back() >= batch) batches_.pop_back();
+    for (Series& series : series_) series.resize(batches_.size());
+  }
+
+ private:
+  using Series = std::vector<LayerRecord>;
+
+  /// Steps without one are rows of zeros.
+  static at::Tensor histograms_of(const Series& series) {
+    size_t bins = 0;
+    for (const LayerRecord& record : series) bins = std::max(bins, record.histogram.size());
+    if (bins == 0) return {};
+    at::Tensor all = at::full({static_cast<int64_t>(series.size()), static_cast<int64_t>(bins)}, 0, at::kFloat);
+    for (size_t step = 0; step < series.size(); ++step) {
+      const std::vector<float>& row = series[step].histogram;
+      std::copy(row.begin(), row.end(), all.data_ptr<float>() + step * bins);
+    }
+    return all;
+  }
+
+  std::vector<std::string> names_;
+  std::vector<Series> series_;
+  std::vector<int64_t> batches_;
+};
+
+}  // namespace sightglass
