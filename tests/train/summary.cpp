@@ -128,9 +128,16 @@ TEST_CASE("the figures of a small net are those on paper") {
   CHECK(found.not_counted.empty());
 }
 
-TEST_CASE("products of activations belong to the block under way") {
+TEST_CASE("products of activations belong to the block under way, where it is known, and always to the whole") {
   const Transformer net;
-  const sg::Summary found = sg::summary(net, torch::randn({2, 5, 8}));
+  const at::Tensor x = torch::randn({2, 5, 8});
+  const sg::Summary unknown = sg::summary(net, x);
+  CHECK(unknown["attention"].multiply_adds == 2 * 5 * 8 * 32);
+  CHECK(unknown["attention"].output_shape.empty());
+  sg::hookable<AttentionImpl>();
+  const sg::Summary found = sg::summary(net, x);
+  CHECK(found["attention"].output_shape == Shape{2, 5, 8});
+  CHECK(unknown.multiply_adds == found.multiply_adds);
   const int64_t map = 2 * 5 * 5 * 8;  // queries by keys, and as much for the values
   CHECK(found["attention.qkv"].multiply_adds == 2 * 5 * 8 * 24);
   CHECK(found["attention.proj"].multiply_adds == 2 * 5 * 8 * 8);

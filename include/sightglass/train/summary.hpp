@@ -1,11 +1,13 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <c10/util/StringUtil.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <set>
 #include <string>
 #include <utility>
@@ -45,12 +47,13 @@ struct Summary {
 
   /// The layer at `path`. Throws for an unknown one, with the nearest.
   const LayerSummary& operator[](const std::string& path) const {
+    const auto found =
+        std::find_if(layers.begin(), layers.end(), [&](const auto& layer) { return layer.path == path; });
     std::vector<std::string> paths;
-    for (const LayerSummary& layer : layers) {
-      if (layer.path == path) return layer;
-      paths.push_back(layer.path);
-    }
-    TORCH_CHECK(false, "layer \"", path, "\": not in the summary; nearest: ", detail::nearest(path, paths));
+    for (const LayerSummary& layer : layers) paths.push_back(layer.path);
+    TORCH_CHECK(found != layers.end(), "layer \"", path,
+                "\": not in the summary; nearest: ", detail::nearest(path, paths));
+    return *found;
   }
 
   /// A table in plain text, a line a layer, with the totals below.
@@ -189,29 +192,39 @@ class SummaryMaker {
     }
   }
 
-  /// The work belongs to the layer whose weight it reads; where that is none, or several, to the innermost under way.
+  /// The work belongs to the layer whose weight it reads, or to the innermost one under way.
   void add(int64_t count, const std::vector<at::Tensor>& operands) {
     summary_.multiply_adds += count;
-    std::string owner = innermost();
-    for (const at::Tensor& operand : operands) {
-      const auto found = owners_.find(storage_of(operand));
-      if (found != owners_.end() && found->second.size() == 1) owner = summary_.layers[*found->second.begin()].path;
-    }
+    const std::string owner = owner_of(operands);
     for (LayerSummary& layer : summary_.layers) {
       if (layer.path == owner || is_inside(owner, layer.path)) layer.multiply_adds += count;
     }
   }
 
-  /// Of the layers that have begun and had not ended before the latest operation; empty where there is none.
-  std::string innermost() const {
-    std::set<size_t> under_way = open_;
-    const auto latest = ended_.equal_range(counter_->operations());
-    for (auto entry = latest.first; entry != latest.second; ++entry) under_way.insert(entry->second);
-    std::string path;
-    for (const size_t row : under_way) {
-      if (summary_.layers[row].path.size() > path.size()) path = summary_.layers[row].path;
+  /// Layers that share a weight: one that is under way, or the first. Empty where the work is no layer's.
+  std::string owner_of(const std::vector<at::Tensor>& operands) const {
+    const std::set<size_t> running = under_way();
+    for (const at::Tensor& operand : operands) {
+      const auto found = owners_.find(storage_of(operand));
+      if (found == owners_.end()) continue;
+      for (const size_t row : found->second) {
+        if (running.count(row) != 0) return summary_.layers[row].path;
+      }
+      return summary_.layers[*found->second.begin()].path;
     }
-    return path;
+    std::string innermost;
+    for (const size_t row : running) {
+      if (summary_.layers[row].path.size() > innermost.size()) innermost = summary_.layers[row].path;
+    }
+    return innermost;
+  }
+
+  /// The layers that have begun and had not ended before the latest operation.
+  std::set<size_t> under_way() const {
+    std::set<size_t> all = open_;
+    const auto latest = ended_.equal_range(counter_->operations());
+    for (auto entry = latest.first; entry != latest.second; ++entry) all.insert(entry->second);
+    return all;
   }
 
   const Model& model_;
