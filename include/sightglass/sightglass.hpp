@@ -101,6 +101,7 @@
 #include "sightglass/train/watched_layers.hpp"
 #include "sightglass/train/hook_callback.hpp"
 #include "sightglass/train/moments.hpp"
+#include "sightglass/train/histogram.hpp"
 #include "sightglass/train/weight_update.hpp"
 #include "sightglass/train/stats_history.hpp"
 #include "sightglass/train/batch_statistics.hpp"

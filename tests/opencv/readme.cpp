@@ -77,6 +77,34 @@ sg::Captures convolutions(net, sg::of_type<torch::nn::Conv2dImpl>());   // many 
   CHECK(plain.defined());
 }
 
+TEST_CASE("the README's statistics are recorded while a network trains") {
+  const ScratchFolder scratch;
+  std::filesystem::remove("run.jsonl");
+  ResNet18 net(8, 300);
+  torch::optim::SGD optimiser(net->parameters(), 1e-3);
+  const std::vector<std::pair<torch::Tensor, torch::Tensor>> batches(
+      21, {torch::randn({2, 3, 32, 32}), torch::tensor({0, 1})});
+  // clang-format off
+sg::ActivationStats stats(net, sg::ActivationStatsOptions()
+                                   .every(20)                       // records batches 0, 20, 40, ...
+                                   .also(sg::Also::gradients)       // also histograms, updates (of weights)
+                                   .json_lines("run.jsonl"));       // written as it goes; a run that ends is resumed
+{
+  const auto fit = stats.fit();
+  for (const auto& [images, labels] : batches) {
+    const auto batch = fit.batch();                                 // until the end of the loop's body
+    optimiser.zero_grad();
+    torch::cross_entropy_loss(net->forward(images), labels).backward();
+    optimiser.step();
+  }
+}
+stats.layer("layer1.0.conv1").near_zero();                          // [steps]; also mean, std, gradient_norm, ...
+for (const sg::Finding& finding : sg::diagnose(stats)) std::cout << finding.text << '\n';   // dead layers, explosions, ...
+  // clang-format on
+  CHECK(stats.batches().equal(torch::tensor({0, 20})));
+  CHECK(sg::read_stats("run.jsonl").layer("fc").mean().equal(stats.layer("fc").mean()));
+}
+
 TEST_CASE("the README's pass gives maps and what goes with them") {
   ResNet18 net(8, 300);
   net->eval();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -155,13 +156,13 @@ inline ActivationStats::ActivationStats(std::shared_ptr<torch::nn::Module> root,
   int64_t last = -1;
   if (const auto& file = options.json_lines_; !file.path.empty()) {
     json_lines_ = std::make_unique<detail::RecordFile>(
-        file.path, file.existing, "", [](const std::string& line) { return detail::from_json_line(line).batch; });
+        file.path, file.existing, detail::LineFormat{"", detail::json_beginning, detail::batch_of_json_line});
     static_cast<StatsHistory&>(*this) = read_stats(file.path);
     last = json_lines_->last_batch();
   }
   if (const auto& file = options.csv_; !file.path.empty()) {
-    csv_ =
-        std::make_unique<detail::RecordFile>(file.path, file.existing, detail::csv_header(), detail::batch_of_csv_row);
+    csv_ = std::make_unique<detail::RecordFile>(file.path, file.existing,
+                                                detail::LineFormat{detail::csv_header(), "", detail::batch_of_csv_row});
     last = std::max(last, csv_->last_batch());
   }
   batches_.start_at(last + 1);

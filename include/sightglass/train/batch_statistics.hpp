@@ -18,6 +18,7 @@
 
 #include "sightglass/hooks/watch.hpp"
 #include "sightglass/trace/gradient.hpp"
+#include "sightglass/train/histogram.hpp"
 #include "sightglass/train/moments.hpp"
 #include "sightglass/train/stats_history.hpp"
 
@@ -124,7 +125,7 @@ class BatchStatistics : public std::enable_shared_from_this<BatchStatistics> {
     const int64_t channels_at = channel_dim(layers_[index].module.lock().get(), values);
     OfOutput seen;
     seen.values = statistics(values, channels_at, Counted::at_most, static_cast<float>(measure_.near_zero));
-    if (measure_.bins > 0) seen.histogram = values.histc(measure_.bins, measure_.low, measure_.high);
+    if (measure_.bins > 0) seen.histogram = histogram(values, measure_.bins, measure_.low, measure_.high);
     seen.per_channel = static_cast<double>(values.numel()) / static_cast<double>(seen.values.numel() - 4);
     return seen;
   }

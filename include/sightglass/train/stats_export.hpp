@@ -49,10 +49,12 @@ inline void put_json(std::ostream& out, float value) {
   }
 }
 
+inline const std::string json_beginning = "{\"batch\": ";
+
 /// `{"batch": 20, "layers": {"conv1": {"mean": 0.1, "std": 0.9, ..., "histogram": [12, 0]}}}` and a line's end.
 inline std::string to_json_line(const BatchRecord& record) {
   std::ostringstream out = number_stream();
-  out << "{\"batch\": " << record.batch << ", \"layers\": {";
+  out << json_beginning << record.batch << ", \"layers\": {";
   for (const LayerRecord& layer : record.layers) {
     out << (&layer == record.layers.data() ? "" : ", ") << json_string(layer.name) << ": {";
     const char* between = "";
@@ -185,6 +187,15 @@ class JsonLineReader {
 };
 
 inline BatchRecord from_json_line(const std::string& line) { return JsonLineReader(line).record(); }
+
+/// The number of a line's batch, without reading the rest.
+inline int64_t batch_of_json_line(const std::string& line) {
+  const size_t begin = json_beginning.size();
+  const size_t end = line.find_first_not_of("0123456789", begin);
+  TORCH_CHECK(line.compare(0, begin, json_beginning) == 0 && end != begin && end != std::string::npos,
+              "statistics: not a line of ActivationStats: ", line.substr(0, 60));
+  return std::stoll(line.substr(begin, end - begin));
+}
 
 inline std::string csv_header() {
   std::string header = "batch,layer";
