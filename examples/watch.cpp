@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -36,7 +37,7 @@ struct Options {
   int every = 1;
   int redraw = 10;
   bool watch = false;
-  double learning_rate = 0.05;
+  double learning_rate = 0.01;
   std::string initialisation = "usual";
   int threads = 0;
 };
@@ -136,7 +137,11 @@ void run(const Options& options) {
   Watched watched(net, options);
   const double loss = train(net, pictures, watched, options);
   watched.draw();
-  std::printf("loss of the last of %d batches: %.3f\n", options.batches, loss);
+  if (std::isfinite(loss)) {
+    std::printf("loss of the last of %d batches: %.3f\n", options.batches, loss);
+  } else {
+    std::printf("the loss of the last of %d batches is not finite\n", options.batches);
+  }
   const std::vector<sg::Finding> findings = sg::diagnose(watched.stats());
   for (const sg::Finding& finding : findings) std::printf("warning: %s\n", finding.text.c_str());
   if (findings.empty()) std::printf("no warnings\n");
