@@ -21,6 +21,7 @@
 #include "sightglass/trace/rectified.hpp"
 #include "sightglass/trace/biases.hpp"
 #include "sightglass/trace/attention.hpp"
+#include "sightglass/trace/multiply_adds.hpp"
 #include "sightglass/trace/callable.hpp"
 #include "sightglass/trace/module.hpp"
 #include "sightglass/trace/locate.hpp"
@@ -95,6 +96,8 @@
 #include "sightglass/metrics/randomised_parameters.hpp"
 #include "sightglass/metrics/cascading_randomisation.hpp"
 
+#include "sightglass/train/table.hpp"
+#include "sightglass/train/summary.hpp"
 #include "sightglass/train/recorded_batches.hpp"
 #include "sightglass/train/watched_layers.hpp"
 #include "sightglass/train/hook_callback.hpp"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# programs.sh SHAPES EXPLAIN GALLERY SCOREBOARD: runs the programs in a folder of their own and checks what a person
+# programs.sh SHAPES EXPLAIN GALLERY SCOREBOARD WATCH: runs the programs in a folder of their own and checks what a person
 # would see.
 set -u
-shapes=$1 explain=$2 gallery=$3 scoreboard=$4
+shapes=$1 explain=$2 gallery=$3 scoreboard=$4 watch=$5
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
@@ -170,6 +170,25 @@ is_one_clear_line
 has err '"features"'
 expect 0 "$scoreboard" s/shapes.pt board --methods grad-cam
 has out "| chance | – | 100.0 | – |"
+
+# watch: a dashboard, the figures beside it, and warnings in words where the network is broken.
+expect 0 "$watch" --out w --batches 8 --batch-size 16 --threads 1 --watch --redraw 2
+has out "MaxPool2d"
+has out "no warnings"
+for file in dashboard.png activations.jsonl activations.csv; do exists "w/$file"; done
+lines w/activations.jsonl 8
+[ "$(find w -type f | wc -l)" = 3 ] || fail "watch left more than its three files"
+expect 0 "$watch" --out diverged --batches 16 --batch-size 16 --threads 1 --learning-rate 100
+has out "warning: features.1: its activations are not finite"
+expect 0 "$watch" --out dead --batches 8 --batch-size 16 --threads 1 --initialisation zero
+has out "the layer is dead"
+expect 0 "$watch" --out loud --batches 8 --batch-size 16 --threads 1 --initialisation large
+has out "they explode"
+expect 2 "$watch" --initialisation huge
+is_one_clear_line
+echo "in the way" >file
+expect 1 "$watch" --out file --batches 1
+is_one_clear_line
 
 # No input is ever written over.
 cp "$one" keep.png

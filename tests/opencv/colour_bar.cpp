@@ -9,31 +9,7 @@
 
 using sightglass::colour_bar;
 using sightglass::ColourMap;
-using sightglass::detail::tick_label;
-using sightglass::detail::tick_step;
 using sightglass::detail::ticks;
-
-TEST_CASE("ticks stand on ones, twos and fives") {
-  CHECK(tick_step(1, 5) == Approx(0.2));
-  CHECK(tick_step(1, 6) == Approx(0.2));
-  CHECK(tick_step(9, 6) == Approx(2));
-  CHECK(tick_step(300, 10) == Approx(50));
-  CHECK(tick_step(7, 1) == Approx(10));
-  const std::vector<double> found = ticks(-0.9, 1.3, 5);
-  const std::vector<double> expected = {-0.5, 0, 0.5, 1};
-  REQUIRE(found.size() == expected.size());
-  for (size_t i = 0; i < found.size(); ++i) CHECK(found[i] == Approx(expected[i]).margin(1e-12));
-  CHECK_FALSE(std::signbit(found[1]));
-  CHECK(ticks(0, 1, 5).size() == 6);  // both ends
-}
-
-TEST_CASE("labels have the decimals that the step needs") {
-  CHECK(tick_label(0, 0.2) == "0.0");
-  CHECK(tick_label(-0.05, 0.05) == "-0.05");
-  CHECK(tick_label(20, 10) == "20");
-  CHECK(tick_label(1.5e7, 5e6) == "1.5e+07");
-  CHECK(tick_label(2e-6, 2e-6) == "2e-06");
-}
 
 TEST_CASE("a colour bar runs from the lowest colour below to the highest above") {
   const cv::Mat bar = colour_bar(ColourMap::viridis, 120, 0, 1);

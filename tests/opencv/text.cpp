@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 
@@ -57,4 +58,17 @@ TEST_CASE("a text that leaves the canvas is cut at its edge") {
   cv::Mat canvas(10, 10, CV_8UC3, cv::Scalar(255, 255, 255));
   CHECK_NOTHROW(sightglass::detail::draw(canvas, {"outside", 12}, {-5, 3}, cv::Scalar()));
   CHECK_NOTHROW(sightglass::detail::draw(canvas, {"outside", 12}, {50, 50}, cv::Scalar()));
+}
+
+TEST_CASE("a text is broken between words, and a word that is too long is cut") {
+  using sightglass::detail::wrap;
+  CHECK(wrap("", 100, 10).empty());
+  CHECK(wrap("  two   words ", 1000, 10) == std::vector<std::string>{"two words"});
+  const double width = Text{"of lines", 10}.width() + 1;
+  CHECK(wrap("a set of lines", width, 10) == std::vector<std::string>{"a set", "of lines"});
+  const std::vector<std::string> cut = wrap("a incomprehensibilities b", width, 10);
+  REQUIRE(cut.size() == 3);
+  CHECK(cut[0] == "a");
+  CHECK_THAT(cut[1], ContainsSubstring("..."));
+  CHECK(cut[2] == "b");
 }

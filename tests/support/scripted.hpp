@@ -55,7 +55,9 @@ inline std::string script_of_forward(const nn::Module& module) {
 }
 
 inline torch::jit::Module scripted(const nn::Module& module) {
-  torch::jit::Module script("__torch__.Scripted");
+  // LibTorch 1.13 takes types of one name for one type, and never ends when such a type contains itself.
+  static int count = 0;
+  torch::jit::Module script("__torch__.Scripted" + std::to_string(count++));
   script.register_attribute("training", c10::BoolType::get(), module.is_training());
   for (const auto& item : module.named_parameters(false)) script.register_parameter(item.key(), item.value(), false);
   for (const auto& item : module.named_buffers(false)) script.register_buffer(item.key(), item.value());

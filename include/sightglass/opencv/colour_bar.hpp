@@ -6,47 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <string>
-#include <vector>
 
+#include "sightglass/opencv/axis.hpp"
 #include "sightglass/opencv/colour_map.hpp"
 #include "sightglass/opencv/text.hpp"
 
 namespace sightglass {
-namespace detail {
-
-/// The distance of about `count` ticks over a span: 1, 2 or 5 times a power of ten.
-inline double tick_step(double span, int count) {
-  const double raw = span / std::max(count, 1);
-  const double power = std::pow(10.0, std::floor(std::log10(raw)));
-  for (const double factor : {1.0, 2.0, 5.0})
-    if (factor * power >= raw * (1 - 1e-9)) return factor * power;
-  return 10 * power;
-}
-
-/// The ticks within [low, high], whole multiples of the step.
-inline std::vector<double> ticks(double low, double high, int count) {
-  if (!(high > low)) return {low};
-  const double step = tick_step(high - low, count);
-  std::vector<double> values;
-  for (double index = std::ceil(low / step - 1e-9); index * step <= high + 1e-9 * step; ++index)
-    values.push_back(index * step + 0.0);
-  return values;
-}
-
-/// A number with as many decimals as the ticks' step needs, or in powers of ten where that would be long.
-inline std::string tick_label(double value, double step) {
-  char label[32];
-  if (std::max(std::abs(value), step) >= 1e5 || step < 1e-4)
-    std::snprintf(label, sizeof label, "%.3g", value);
-  else
-    std::snprintf(label, sizeof label, "%.*f", std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9))),
-                  value);
-  return label;
-}
-
-}  // namespace detail
 
 /// An upright colour bar with labelled ticks on white, to stand beside an overlay of the same height.
 ///

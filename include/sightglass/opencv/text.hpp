@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 #include <string>
+#include <vector>
 
 namespace sightglass {
 namespace detail {
@@ -48,6 +50,21 @@ inline Text elide(const std::string& text, double width, double height) {
     result.text = kept + "...";
   }
   return result;
+}
+
+/// The text as lines that fit a width, broken between words (a longer word is cut and ended by "...").
+inline std::vector<std::string> wrap(const std::string& text, double width, double height) {
+  std::vector<std::string> lines;
+  std::istringstream words(printable(text));
+  for (std::string word; words >> word;) {
+    const std::string longer = lines.empty() ? word : lines.back() + " " + word;
+    if (!lines.empty() && Text{longer, height}.width() <= width) {
+      lines.back() = longer;
+    } else {
+      lines.push_back(elide(word, width, height).text);
+    }
+  }
+  return lines;
 }
 
 /// Draws a text with its baseline's left end at `origin`. It is drawn four times as large and made smaller, because
