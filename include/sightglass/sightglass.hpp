@@ -93,3 +93,12 @@
 #include "sightglass/metrics/adcc.hpp"
 #include "sightglass/metrics/randomised_parameters.hpp"
 #include "sightglass/metrics/cascading_randomisation.hpp"
+
+#include "sightglass/train/file_reader.hpp"
+#include "sightglass/train/zip_archive.hpp"
+#include "sightglass/train/pickled.hpp"
+#include "sightglass/train/unpickler.hpp"
+#include "sightglass/train/torch_file.hpp"
+#include "sightglass/train/state_writer.hpp"
+#include "sightglass/train/state_dict.hpp"
+#include "sightglass/train/load_state_dict.hpp"
