@@ -97,6 +97,7 @@
 #include "sightglass/train/file_reader.hpp"
 #include "sightglass/train/zip_archive.hpp"
 #include "sightglass/train/pickled.hpp"
+#include "sightglass/train/pickle_stack.hpp"
 #include "sightglass/train/unpickler.hpp"
 #include "sightglass/train/torch_file.hpp"
 #include "sightglass/train/state_writer.hpp"

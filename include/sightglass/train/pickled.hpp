@@ -89,4 +89,30 @@ inline const std::vector<std::pair<std::string, c10::ScalarType>>& storage_types
   return types;
 }
 
+/// A shape or strides.
+inline std::vector<int64_t> numbers_of(const Pickled& tuple) {
+  constexpr size_t most_dimensions = 64;
+  const auto* const sequence = tuple.as<PickledSequence>();
+  TORCH_CHECK(sequence != nullptr && sequence->items.size() <= most_dimensions, "is damaged: a tensor whose shape is ",
+              tuple.describe());
+  std::vector<int64_t> found;
+  for (const Pickled* item : sequence->items) {
+    TORCH_CHECK(item->as<int64_t>() != nullptr, "is damaged: a tensor with ", item->describe(), " in its shape");
+    found.push_back(*item->as<int64_t>());
+  }
+  return found;
+}
+
+/// A tensor from what its making is called with: `(storage, offset, size, stride, requires_grad, hooks[, metadata])`
+inline PickledTensor tensor_of(const std::vector<const Pickled*>& arguments) {
+  TORCH_CHECK(arguments.size() >= 4, "is damaged: a tensor of ", arguments.size(), " arguments");
+  const auto* const storage = arguments[0]->as<PickledStorage>();
+  const auto* const offset = arguments[1]->as<int64_t>();
+  TORCH_CHECK(storage != nullptr && offset != nullptr, "is damaged: a tensor without storage or offset");
+  const auto* const metadata = arguments.size() > 6 ? arguments[6]->as<PickledDict>() : nullptr;
+  TORCH_CHECK(metadata == nullptr || metadata->items.empty(),
+              "has a tensor that is a conjugate or negative view; call resolve_conj() and resolve_neg() before saving");
+  return {storage, *offset, numbers_of(*arguments[2]), numbers_of(*arguments[3])};
+}
+
 }  // namespace sightglass::detail
