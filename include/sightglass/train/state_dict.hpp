@@ -25,13 +25,15 @@ namespace detail {
 /// Runs `work`; whatever it throws names the file.
 template <class Work>
 auto naming_file(const std::string& path, Work&& work) {
+  std::string reason;
   try {
     return work();
   } catch (const c10::Error& error) {
-    TORCH_CHECK(false, "state dict \"", path, "\": ", error.what_without_backtrace());
+    reason = error.what_without_backtrace();
   } catch (const std::exception& error) {
-    TORCH_CHECK(false, "state dict \"", path, "\": ", error.what());
+    reason = error.what();
   }
+  C10_THROW_ERROR(Error, c10::str("state dict \"", path, "\": ", reason));
 }
 
 inline const Pickled* find_item(const PickledDict& dict, const std::string& name) {
@@ -70,8 +72,9 @@ inline const PickledDict& find_state(const Pickled& top, const std::string& key)
                 "\", expected a dict of tensors; in Python: torch.save(model.state_dict(), path)");
     return *found->as<PickledDict>();
   }
-  TORCH_CHECK(false, "has no state dict under ", key.empty() ? "a usual key" : "\"" + key + "\"",
-              "; its keys: ", shown_keys(*dict), "; name one with the option key");
+  const std::string where = key.empty() ? std::string("a usual key") : "\"" + key + "\"";
+  C10_THROW_ERROR(Error, c10::str("has no state dict under ", where, "; its keys: ", shown_keys(*dict),
+                                  "; name one with the option key"));
 }
 
 inline StateDict read_state(TorchFile& file, const std::string& key) {
