@@ -38,7 +38,7 @@ sg::StateDict without(const sg::StateDict& state, const std::string& name) {
 TEST_CASE("a file's tensors are copied into a module by name", "[load_state_dict]") {
   const Folder folder;
   torch::nn::Sequential saved = net();
-  saved->forward(torch::randn({2, 3, 6, 4}));  // running statistics, one batch tracked
+  saved->forward(torch::randn({2, 3, 4, 6}));  // running statistics, one batch tracked
   sg::save_state_dict(saved, folder / "state.pt");
   torch::nn::Sequential loaded = net();
   const at::Tensor weight = loaded->parameters()[0];

@@ -93,7 +93,8 @@ class ZipArchive {
     const uint64_t base = file_.size() - searched;
     const std::string tail = file_.bytes(base, searched);
     const size_t end = tail.rfind("PK\x05\x06");
-    TORCH_CHECK(end != std::string::npos, "is truncated: its zip directory is missing; copy or download it again");
+    TORCH_CHECK(end != std::string::npos && tail.size() - end >= end_record,
+                "is truncated: its zip directory is missing; copy or download it again");
     if (end >= locator && tail.compare(end - locator, 4, "PK\x06\x07") == 0) {
       const std::string wide = file_.bytes(number(tail, end - locator + 8, 8), end_record_64);
       TORCH_CHECK(wide.compare(0, 4, "PK\x06\x06") == 0, "is damaged: its zip64 directory is missing");
