@@ -80,14 +80,19 @@ class CsvLine {
 
 }  // namespace detail
 
+/// Whether a table of boxes must say which class is in them; else labels are 0.
+enum class Classes { wanted, ignored };
+
 /// Reads a table with the columns file, class_index, x0, y0, x1, y1 (others may be there), pixels of the picture file.
 /// @throws c10::Error when there is no such file, or a column is missing.
-inline BoxTable read_boxes(const std::string& path) {
+inline BoxTable read_boxes(const std::string& path, Classes classes = Classes::wanted) {
   std::ifstream stream(path);
   std::string line;
   TORCH_CHECK(std::getline(stream, line), "table \"", path, "\": no such file, or it is empty");
   const std::vector<std::string> columns = detail::csv_fields(line);
-  for (const char* wanted : {"file", "class_index", "x0", "y0", "x1", "y1"})
+  std::vector<std::string> needed{"file", "x0", "y0", "x1", "y1"};
+  if (classes == Classes::wanted) needed.insert(needed.begin() + 1, "class_index");
+  for (const std::string& wanted : needed)
     TORCH_CHECK(std::find(columns.begin(), columns.end(), wanted) != columns.end(), "table \"", path,
                 "\": its first line names no column ", wanted);
   BoxTable table;
@@ -96,7 +101,7 @@ inline BoxTable read_boxes(const std::string& path) {
     try {
       const detail::CsvLine fields(columns, line);
       table.objects.push_back({fields.text("file"),
-                               fields.number("class_index"),
+                               classes == Classes::wanted ? fields.number("class_index") : 0,
                                {fields.number("x0"), fields.number("y0"), fields.number("x1"), fields.number("y1")}});
     } catch (const std::exception& error) {
       table.complaints.push_back(path + " line " + std::to_string(number) + ": " + one_line(error));

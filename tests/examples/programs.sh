@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# programs.sh SHAPES EXPLAIN GALLERY SCOREBOARD WATCH: runs the programs in a folder of their own and checks what a person
-# would see.
+# programs.sh SHAPES EXPLAIN GALLERY SCOREBOARD WATCH PETS: runs the programs in a folder of their own and checks what a
+# person would see.
 set -u
-shapes=$1 explain=$2 gallery=$3 scoreboard=$4 watch=$5
+shapes=$1 explain=$2 gallery=$3 scoreboard=$4 watch=$5 pets=$6
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
@@ -188,6 +188,57 @@ expect 2 "$watch" --initialisation huge
 is_one_clear_line
 echo "in the way" >file
 expect 1 "$watch" --out file --batches 1
+is_one_clear_line
+
+# pets: trains on pictures that it draws, shows its maps, and goes on to the same weights after it was killed.
+small=(--pictures 24 --size 64 --batch 8 --threads 1 --workers 2)
+expect 0 "$pets" --shapes "${small[@]}" --epochs 3 --out p
+has out "epoch   train_loss  valid_loss  error_rate  time"
+has out "vocabulary: circle square triangle"
+has out "where Grad-CAM of the true class is highest: in the box in"
+has out "; chance "
+for file in p/explained.png p/overview.png p/weights.pt; do exists "$file"; done
+"$pets" --shapes "${small[@]}" --epochs 3 --out killed >out 2>err </dev/null &
+running=$!
+until [ -e killed/part1.checkpoint ] || ! kill -0 "$running" 2>err; do sleep 0.05; done
+kill -9 "$running" 2>err
+wait "$running" 2>err
+expect 0 "$pets" --shapes "${small[@]}" --epochs 3 --out killed
+has out "0       "
+cmp -s p/weights.pt killed/weights.pt || fail "pets: killed and resumed, it came to other weights"
+expect 1 "$pets" --shapes "${small[@]}" --epochs 4 --out killed
+is_one_clear_line
+has err "is of another run"
+head -c 3000 p/part1.checkpoint >killed/part1.checkpoint
+expect 1 "$pets" --shapes "${small[@]}" --epochs 3 --out killed
+is_one_clear_line
+has err "is damaged"
+
+# A folder's broken picture is named and counted, the others are used; every one is judged once by folds.
+mkdir pets_folder
+for i in 0 1 2; do
+  cp "${pictures[$i]}" "pets_folder/Cat_$i.png"
+  cp "${pictures[$i]}" "pets_folder/dog_$i.png"
+done
+cp cut.png pets_folder/Broken_1.png
+expect 0 "$pets" pets_folder --backbone tiny "${small[@]}" --epochs 0 --folds 3 --out folds --picture "$one"
+lines err 1
+has err "Broken_1.png"
+has out "6 pictures, 1 skipped; vocabulary: dog cat"
+has out "of 6 right"
+has out "no CAM: "
+expect 1 "$pets" missing
+is_one_clear_line
+expect 1 "$pets" pets_folder --backbone tiny --weights s/shapes.pt
+is_one_clear_line
+has err "torch::jit::load"
+expect 1 "$pets" pets_folder --backbone tiny --weights p/weights.pt
+is_one_clear_line
+has err "lack "
+expect 2 "$pets" pets_folder --backbone resnet19
+is_one_clear_line
+has err "resnet34"
+expect 2 "$pets"
 is_one_clear_line
 
 # No input is ever written over.

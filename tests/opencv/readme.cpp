@@ -122,3 +122,18 @@ map.status(0);               // ok, no_positive_evidence, zero_gradient or not_f
   CHECK(map.resized(480, 640).sizes() == at::IntArrayRef({1, 480, 640}));
   CHECK(map.status(0) != sg::Status::not_finite);
 }
+
+TEST_CASE("the README's weights come from Python and go back") {
+  const ScratchFolder scratch;
+  ResNet18 net(8, 300);
+  sg::save_state_dict(net, "resnet18.pth");
+  // clang-format off
+sg::load_state_dict(net, "resnet18.pth");                  // what torch.save(model.state_dict(), "resnet18.pth") wrote
+sg::LoadReport report = sg::load_state_dict(net, "resnet18.pth", sg::LoadOptions().strictness(sg::Strictness::lenient));
+sg::StateDict tensors = sg::read_state_dict("resnet18.pth");   // names and tensors
+sg::save_state_dict(net, "mine.pt");                       // Python: model.load_state_dict(torch.load("mine.pt"))
+  // clang-format on
+  CHECK(report.missing.empty());
+  CHECK(tensors.size() == 122);
+  CHECK(std::filesystem::exists("mine.pt"));
+}

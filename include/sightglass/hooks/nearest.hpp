@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// Names that a misspelt one may have meant.
@@ -24,12 +25,13 @@ inline size_t edit_distance(const std::string& a, const std::string& b) {
 }
 
 /// The three nearest of `names`, as `"layer4", "layer3"`.
-inline std::string nearest(const std::string& wanted, std::vector<std::string> names) {
-  std::stable_sort(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
-    return edit_distance(wanted, a) < edit_distance(wanted, b);
-  });
+inline std::string nearest(const std::string& wanted, const std::vector<std::string>& names) {
+  std::vector<std::pair<size_t, const std::string*>> ranked;
+  for (const std::string& name : names) ranked.emplace_back(edit_distance(wanted, name), &name);
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::string list;
-  for (size_t i = 0; i < std::min<size_t>(3, names.size()); ++i) list += (i == 0 ? "\"" : ", \"") + names[i] + "\"";
+  for (size_t i = 0; i < std::min<size_t>(3, ranked.size()); ++i)
+    list += (i == 0 ? "\"" : ", \"") + *ranked[i].second + "\"";
   return list.empty() ? "none" : list;
 }
 

@@ -108,7 +108,7 @@ inline std::vector<Step> path_to(const std::shared_ptr<torch::nn::Module>& root,
       std::vector<std::string> names;
       for (const auto& item : root->named_modules("", false)) names.push_back(item.key());
       TORCH_CHECK(false, "layer \"", name, "\": no such submodule of ", type_name(*root),
-                  "; nearest: ", nearest(name, std::move(names)), "; sightglass::layers(model, input) lists them all");
+                  "; nearest: ", nearest(name, names), "; sightglass::layers(model, input) lists them all");
     }
     size_t index = 0;
     while (children[index].key() != child) ++index;

@@ -1,0 +1,229 @@
+// pets: cats or dogs? The fastai chapter on one's own pictures: takes a trained backbone, gives it a new head, trains
+// both, and shows what the decisions rest on. `pets --help` tells the options.
+
+#include <sightglass/opencv.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "support/errors.hpp"
+#include "support/files.hpp"
+#include "support/learner.hpp"
+#include "support/loader.hpp"
+#include "support/pets_maps.hpp"
+#include "support/pets_net.hpp"
+#include "support/pictures.hpp"
+
+namespace sg = sightglass;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Options {
+  std::string folder;
+  bool shapes = false;
+  size_t pictures = 256;
+  std::string backbone;
+  std::string weights;
+  size_t folds = 0;
+  double valid = 0.2;
+  int frozen_epochs = 1;
+  int epochs = 3;
+  double rate = 2e-3;
+  uint64_t seed = 1;
+  support::Loader::Settings loading;
+  int threads = 0;
+  std::string picture;
+  std::string boxes;
+  std::string out = "pets";
+};
+
+support::PictureSet read_set(const Options& options) {
+  if (options.shapes) return support::drawn_pictures(options.pictures, 224, options.seed);
+  support::PictureSet set = support::pets_in(options.folder, options.loading.workers);
+  if (!options.boxes.empty()) support::add_boxes(set, options.boxes);
+  return set;
+}
+
+std::string backbone_name(const Options& options) {
+  if (!options.backbone.empty()) return options.backbone;
+  return options.shapes ? "tiny" : "resnet18";
+}
+
+/// The classifier of a trained network is not wanted; whatever else does not meet is told.
+void load_backbone(support::BackboneImpl& backbone, const std::string& path) {
+  const sg::LoadReport report =
+      sg::load_state_dict(backbone, path, sg::LoadOptions().strictness(sg::Strictness::lenient));
+  TORCH_CHECK(report.missing.empty(), "weights \"", path, "\": lack ", report.missing.size(),
+              " tensors of the backbone, the first is \"", report.missing.front(), "\"; is it another --backbone?");
+  for (const std::string& name : report.unexpected)
+    if (name.rfind("classifier.", 0) != 0 && name.rfind("fc.", 0) != 0)
+      std::fprintf(stderr, "pets: weights \"%s\": \"%s\" is not used\n", path.c_str(), name.c_str());
+}
+
+support::PetsNet make_net(const Options& options, size_t classes, size_t fold) {
+  torch::manual_seed(support::mixed({options.seed, 2, fold}));
+  const std::string name = backbone_name(options);
+  for (const support::NamedBackbone& named : support::backbones()) {
+    if (named.name != name) continue;
+    const std::shared_ptr<support::BackboneImpl> backbone = named.make();
+    if (!options.weights.empty()) load_backbone(*backbone, options.weights);
+    return support::PetsNet(backbone, static_cast<int64_t>(classes));
+  }
+  std::string known;
+  for (const support::NamedBackbone& named : support::backbones()) known += " " + named.name;
+  throw support::UsageError("--backbone " + name + ": not known; known are" + known);
+}
+
+support::Learner::Settings learning(const Options& options, const support::PictureSet& set, size_t parts, size_t fold) {
+  support::Learner::Settings settings;
+  settings.frozen_epochs = options.weights.empty() ? 0 : options.frozen_epochs;
+  settings.epochs = options.epochs;
+  settings.rate = options.rate;
+  settings.seed = support::mixed({options.seed, 3, fold});
+  settings.description =
+      c10::str(set.items.size(), " pictures of ", options.shapes ? "shapes" : options.folder, ", part ", fold + 1,
+               " of ", parts, ", ", backbone_name(options), options.weights.empty() ? "" : " from " + options.weights,
+               ", ", settings.frozen_epochs, " + ", settings.epochs, " epochs, rate ", options.rate, ", batch ",
+               options.loading.batch, ", size ", options.loading.size, ", seed ", options.seed);
+  return settings;
+}
+
+/// A trained network, and the pictures that it has not seen.
+struct Trained {
+  support::PetsNet net = nullptr;
+  support::Split split;
+  support::Learner::Scores scores;
+};
+
+Trained train(const Options& options, const support::PictureSet& set, size_t parts, size_t fold) {
+  Trained trained{make_net(options, set.vocabulary.size(), fold), support::split(set, parts, fold, options.seed), {}};
+  TORCH_CHECK(!trained.split.validation.empty() && trained.split.training.size() > 1, "pictures: ", set.items.size(),
+              " are too few for ", parts, " parts");
+  const fs::path folder(options.out), checkpoint = folder / ("part" + std::to_string(fold + 1) + ".checkpoint");
+  std::printf("\npart %zu of %zu: %zu pictures to learn from, %zu to judge by\n", fold + 1, parts,
+              trained.split.training.size(), trained.split.validation.size());
+  const auto kind = options.weights.empty() ? support::Learner::Backbone::random : support::Learner::Backbone::trained;
+  support::Learner learner(trained.net, kind, learning(options, set, parts, fold));
+  learner.fit(set, trained.split, options.loading, checkpoint);  // dashboard: the activations of the run
+  trained.scores =
+      learner.validate(support::Loader(set, trained.split.validation, options.loading, support::Augment::none, 0));
+  return trained;
+}
+
+void print_pointing(const sg::PointingGame& game) {
+  if (game.count() == 0) return;
+  std::printf(
+      "where Grad-CAM of the true class is highest: in the box in %lld of %lld pictures, %.1f %%; chance %.1f %%\n",
+      static_cast<long long>(game.hits()), static_cast<long long>(game.count()), 100 * game.hit_rate(),
+      100 * game.chance());
+}
+
+void explain(const Options& options, const support::PictureSet& set, const Trained& trained) {
+  const support::PetsMaps maps(trained.net, set, options.loading.size);
+  const support::Item& first = set.items[trained.split.validation.front()];
+  const cv::Mat picture = options.picture.empty() ? first.picture() : sg::read_image(options.picture);
+  const std::string name = options.picture.empty() ? first.name : fs::path(options.picture).filename().string();
+  const fs::path folder(options.out), explained = folder / "explained.png", overview = folder / "overview.png";
+  support::write_picture(explained, maps.explain(picture, name));
+  constexpr size_t shown = 12;
+  std::vector<size_t> chosen = trained.split.validation;
+  chosen.resize(std::min(shown, chosen.size()));
+  support::write_picture(overview, maps.overview(chosen));
+  const fs::path weights = folder / "weights.pt";
+  sg::save_state_dict(trained.net, weights.string());
+  std::printf(
+      "%s: its maps\n%s: pictures that the network has not learnt from, and their maps\n%s: the weights, for "
+      "torch.load\n",
+      explained.c_str(), overview.c_str(), weights.c_str());
+}
+
+void run(const Options& options) {
+  if (options.threads > 0) torch::set_num_threads(options.threads);
+  const support::PictureSet set = read_set(options);
+  std::printf("%zu pictures, %zu skipped; vocabulary:", set.items.size(), set.broken);
+  for (const std::string& word : set.vocabulary) std::printf(" %s", word.c_str());
+  std::printf("\n");
+
+  const size_t parts = options.folds > 0 ? options.folds : static_cast<size_t>(std::lround(1 / options.valid));
+  support::Learner::Scores all;
+  sg::PointingGame game;
+  Trained first;
+  for (size_t fold = 0; fold < std::max<size_t>(1, options.folds); ++fold) {
+    const Trained trained = train(options, set, parts, fold);
+    all.right += trained.scores.right;
+    all.count += trained.scores.count;
+    support::PetsMaps(trained.net, set, options.loading.size).play(trained.split.validation, game);
+    if (fold == 0) first = trained;
+  }
+  std::printf("\n%zu of %zu right, %.1f %%\n", all.right, all.count,
+              100.0 * static_cast<double>(all.right) / static_cast<double>(all.count));
+  print_pointing(game);
+  explain(options, set, first);
+}
+
+void add_options(CLI::App& app, Options& options) {
+  const CLI::Range count(1, 1000000);
+  CLI::Option* const folder = app.add_option("folder", options.folder, "pictures; a capital first letter is a cat's");
+  app.add_flag("--shapes", options.shapes, "pictures that the program draws itself, in place of a folder")
+      ->excludes(folder);
+  app.add_option("--pictures", options.pictures, "how many to draw for --shapes; 256 by default")->check(count);
+  app.add_option("--backbone", options.backbone,
+                 "resnet18 (default), resnet34, resnet50, mobilenet_v2, squeezenet1_0, or tiny (with --shapes)");
+  app.add_option("--weights", options.weights,
+                 "the backbone's state dict as Python saved it; else random, and no frozen epochs");
+  app.add_option("--folds", options.folds, "train so many networks, each judged by another part of the pictures")
+      ->check(CLI::Range(2, 1000));
+  app.add_option("--valid", options.valid, "the share to judge by where there are no folds; 0.2 by default")
+      ->check(CLI::Range(0.01, 0.5));
+  app.add_option("--frozen-epochs", options.frozen_epochs, "for the head alone; 1 by default")
+      ->check(CLI::Range(0, 10000));
+  app.add_option("--epochs", options.epochs, "for all; 3 by default")->check(CLI::Range(0, 10000));
+  app.add_option("--rate", options.rate, "the head's highest learning rate; 0.002 by default")
+      ->check(CLI::Range(1e-7, 1.0));
+  app.add_option("--batch", options.loading.batch, "pictures at once; 16 by default")->check(CLI::Range(2, 4096));
+  app.add_option("--size", options.loading.size, "the side in pixels to which pictures are resized; 224 by default")
+      ->check(CLI::Range(32, 2048));
+  app.add_option("--workers", options.loading.workers, "threads that load pictures; 2 by default")
+      ->check(CLI::Range(1, 256));
+  app.add_option("--threads", options.threads, "threads that compute; LibTorch's choice by default")->check(count);
+  app.add_option("--seed", options.seed, "the same gives the same weights; 1 by default");
+  app.add_option("--picture", options.picture, "the picture to explain; the first of those to judge by by default");
+  app.add_option("--boxes", options.boxes, "a table of the animals' boxes: file, x0, y0, x1, y1");
+  app.add_option("--out", options.out, "the folder for checkpoints and pictures; pets by default");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app(
+      "Cats or dogs? Trains a network on a folder of pictures and shows what it looks at. Interrupted, the same "
+      "command "
+      "goes on where it was.");
+  add_options(app, options);
+  try {
+    app.parse(argc, argv);
+    if (options.folder.empty() != options.shapes)
+      throw support::UsageError("what to learn from? Give a folder of pictures, or --shapes");
+    run(options);
+    return 0;
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "pets: %s; pets --help tells what can be given\n", error.what());
+    return 2;
+  } catch (const support::UsageError& error) {
+    std::fprintf(stderr, "pets: %s\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "pets: %s\n", support::one_line(error).c_str());
+    return 1;
+  }
+}

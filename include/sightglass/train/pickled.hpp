@@ -1,0 +1,118 @@
+#pragma once
+
+#include <c10/core/ScalarType.h>
+#include <c10/util/Exception.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+/// What a pickle holds, as far as state dicts need it.
+namespace sightglass::detail {
+
+struct Pickled;
+
+struct PickledNone {};
+/// A list or a tuple.
+struct PickledSequence {
+  std::vector<const Pickled*> items;
+};
+/// A dict or an OrderedDict, in its order.
+struct PickledDict {
+  std::vector<std::pair<const Pickled*, const Pickled*>> items;
+};
+/// A class or function of Python, by name; nothing of it is ever run.
+struct PickledGlobal {
+  std::string name;
+};
+/// An object of some Python class; what it holds is not kept.
+struct PickledObject {
+  const Pickled* of = nullptr;
+};
+/// A tensor's memory, by the key under which the file has it.
+struct PickledStorage {
+  c10::ScalarType dtype = c10::ScalarType::Undefined;
+  std::string key;
+  int64_t count = 0;  // elements
+};
+struct PickledTensor {
+  const PickledStorage* storage = nullptr;
+  int64_t offset = 0;  // elements
+  std::vector<int64_t> sizes, strides;
+};
+
+struct Pickled {
+  std::variant<PickledNone, bool, int64_t, double, std::string, PickledSequence, PickledDict, PickledGlobal,
+               PickledObject, PickledStorage, PickledTensor>
+      value;
+
+  template <class T>
+  const T* as() const {
+    return std::get_if<T>(&value);
+  }
+  template <class T>
+  T* as() {
+    return std::get_if<T>(&value);
+  }
+
+  /// For messages: what a Python user would call it.
+  std::string describe() const {
+    static constexpr std::array<const char*, 11> names{
+        "None", "a bool", "an int", "a float", "a str", "a list or tuple", "a dict", "", "", "a storage", "a tensor"};
+    if (const auto* global = as<PickledGlobal>()) return "the Python object " + global->name;
+    const auto* object = as<PickledObject>();
+    if (object == nullptr) return names.at(value.index());
+    const auto* of = object->of == nullptr ? nullptr : object->of->as<PickledGlobal>();
+    return of == nullptr ? "a Python object" : "a Python object of " + of->name;
+  }
+};
+
+/// How Python's classes of storages name the types.
+inline const std::vector<std::pair<std::string, c10::ScalarType>>& storage_types() {
+  using c10::ScalarType;
+  static const std::vector<std::pair<std::string, ScalarType>> types{
+      {"torch.FloatStorage", ScalarType::Float},
+      {"torch.DoubleStorage", ScalarType::Double},
+      {"torch.HalfStorage", ScalarType::Half},
+      {"torch.BFloat16Storage", ScalarType::BFloat16},
+      {"torch.LongStorage", ScalarType::Long},
+      {"torch.IntStorage", ScalarType::Int},
+      {"torch.ShortStorage", ScalarType::Short},
+      {"torch.CharStorage", ScalarType::Char},
+      {"torch.ByteStorage", ScalarType::Byte},
+      {"torch.BoolStorage", ScalarType::Bool},
+      {"torch.ComplexFloatStorage", ScalarType::ComplexFloat},
+      {"torch.ComplexDoubleStorage", ScalarType::ComplexDouble}};
+  return types;
+}
+
+/// A shape or strides.
+inline std::vector<int64_t> numbers_of(const Pickled& tuple) {
+  constexpr size_t most_dimensions = 64;
+  const auto* const sequence = tuple.as<PickledSequence>();
+  TORCH_CHECK(sequence != nullptr && sequence->items.size() <= most_dimensions, "is damaged: a tensor whose shape is ",
+              tuple.describe());
+  std::vector<int64_t> found;
+  for (const Pickled* item : sequence->items) {
+    TORCH_CHECK(item->as<int64_t>() != nullptr, "is damaged: a tensor with ", item->describe(), " in its shape");
+    found.push_back(*item->as<int64_t>());
+  }
+  return found;
+}
+
+/// A tensor from what its making is called with: `(storage, offset, size, stride, requires_grad, hooks[, metadata])`
+inline PickledTensor tensor_of(const std::vector<const Pickled*>& arguments) {
+  TORCH_CHECK(arguments.size() >= 4, "is damaged: a tensor of ", arguments.size(), " arguments");
+  const auto* const storage = arguments[0]->as<PickledStorage>();
+  const auto* const offset = arguments[1]->as<int64_t>();
+  TORCH_CHECK(storage != nullptr && offset != nullptr, "is damaged: a tensor without storage or offset");
+  const auto* const metadata = arguments.size() > 6 ? arguments[6]->as<PickledDict>() : nullptr;
+  TORCH_CHECK(metadata == nullptr || metadata->items.empty(),
+              "has a tensor that is a conjugate or negative view; call resolve_conj() and resolve_neg() before saving");
+  return {storage, *offset, numbers_of(*arguments[2]), numbers_of(*arguments[3])};
+}
+
+}  // namespace sightglass::detail
