@@ -59,12 +59,12 @@ struct Pictures {
   }
 };
 
-/// Zero leaves nothing to learn from; a hundred times the usual weights make the first layers' outputs explode.
+/// Zero leaves nothing to learn from; a thousand times the usual weights make the first layers' outputs explode.
 void initialise(support::ShapesNet& net, const std::string& way) {
   const torch::NoGradGuard no_gradients;
   if (way == "usual") return;
   for (const auto& parameter : net->named_parameters()) {
-    if (parameter.value().dim() > 1) parameter.value().mul_(way == "zero" ? 0 : 100);
+    if (parameter.value().dim() > 1) parameter.value().mul_(way == "zero" ? 0 : 1000);
   }
 }
 
