@@ -21,7 +21,7 @@ class PetsMaps {
         model_(net),
         set_(set),
         size_(size),
-        layers_{at(net->backbone->last()), at(net->backbone->second_to_last())} {}
+        layers_{net->backbone->last(), net->backbone->second_to_last()} {}
 
   /// Does Grad-CAM of the true class point into the box? Pictures without one are left out.
   void play(const std::vector<size_t>& chosen, sightglass::PointingGame& game) const {
@@ -29,7 +29,7 @@ class PetsMaps {
       const Item& item = set_.items[i];
       if (!item.box) continue;
       const cv::Mat picture = item.picture();
-      const sightglass::Pass pass(model_, input(picture), {model_.layer(layers_[0])});
+      const sightglass::Pass pass(model_, input(picture), {layer(0)});
       game.add(pass.explain(0, sightglass::GradCam{}, sightglass::Target(item.label)), 0, *item.box, picture.rows,
                picture.cols);
     }
@@ -37,14 +37,13 @@ class PetsMaps {
 
   /// Prints the probabilities of one picture; gives it and its maps side by side, for the predicted class.
   cv::Mat explain(const cv::Mat& picture, const std::string& name) const {
-    const sightglass::Pass pass(model_, input(picture), {model_.layer(layers_[0]), model_.layer(layers_[1])});
+    const sightglass::Pass pass(model_, input(picture), {layer(0), layer(1)});
     const torch::Tensor probabilities = pass.output().softmax(1)[0];
     const int64_t predicted = probabilities.argmax().item<int64_t>();
     print(name, probabilities);
     std::vector<sightglass::Tile> tiles{{picture, name}};
-    const auto add = [&](const sightglass::Explanation& map, const std::string& method, size_t layer) {
-      tiles.push_back(
-          {sightglass::overlay(picture, map.map(0)), method + " for " + word(predicted) + ", " + layers_[layer]});
+    const auto add = [&](const sightglass::Explanation& map, const std::string& method, size_t at) {
+      tiles.push_back({sightglass::overlay(picture, map.map(0)), method + ", " + word(predicted) + ", " + layers_[at]});
     };
     if (fits_cam())
       add(pass.explain(0, sightglass::Cam{net_->last->weight}), "CAM", 0);
@@ -64,7 +63,7 @@ class PetsMaps {
     for (const size_t i : chosen) {
       const Item& item = set_.items[i];
       const cv::Mat picture = item.picture();
-      const sightglass::Pass pass(model_, input(picture), {model_.layer(layers_[0])});
+      const sightglass::Pass pass(model_, input(picture), {layer(0)});
       const sightglass::Explanation map = pass.explain(0, sightglass::GradCam{});
       tiles.push_back({picture, item.name});
       tiles.push_back({sightglass::overlay(picture, map.map(0)), "taken for: " + word(map.targets().item<int64_t>())});
@@ -73,7 +72,7 @@ class PetsMaps {
   }
 
  private:
-  static std::string at(const std::string& layer) { return "backbone." + layer; }
+  sightglass::Layer layer(size_t at) const { return model_.layer("backbone." + layers_[at]); }
   torch::Tensor input(const cv::Mat& picture) const {
     return sightglass::to_tensor(picture, sightglass::imagenet(size_));
   }
@@ -94,7 +93,7 @@ class PetsMaps {
   sightglass::Model model_;
   const PictureSet& set_;
   int64_t size_;
-  std::vector<std::string> layers_;
+  std::vector<std::string> layers_;  // of the backbone: last, second to last
 };
 
 }  // namespace support
