@@ -227,6 +227,7 @@ has err "Broken_1.png"
 has out "6 pictures, 1 skipped; vocabulary: dog cat"
 has out "of 6 right"
 has out "no CAM: "
+rm pets_folder/Broken_1.png
 expect 1 "$pets" missing
 is_one_clear_line
 expect 1 "$pets" pets_folder --backbone tiny --weights s/shapes.pt
