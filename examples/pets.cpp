@@ -111,7 +111,11 @@ Trained train(const Options& options, const support::PictureSet& set, size_t par
               trained.split.training.size(), trained.split.validation.size());
   const auto kind = options.weights.empty() ? support::Learner::Backbone::random : support::Learner::Backbone::trained;
   support::Learner learner(trained.net, kind, learning(options, set, parts, fold));
-  learner.fit(set, trained.split, options.loading, checkpoint);  // dashboard: the activations of the run
+  learner.fit(set, trained.split, options.loading, checkpoint);
+  if (fold == 0 && learner.stats().steps() > 0) {
+    const sg::DashboardOptions titled = sg::DashboardOptions().title(backbone_name(options));
+    support::write_picture(folder / "dashboard.png", sg::dashboard(learner.stats(), titled));
+  }
   trained.scores =
       learner.validate(support::Loader(set, trained.split.validation, options.loading, support::Augment::none, 0));
   return trained;
@@ -138,6 +142,8 @@ void explain(const Options& options, const support::PictureSet& set, const Train
   support::write_picture(overview, maps.overview(chosen));
   const fs::path weights = folder / "weights.pt";
   sg::save_state_dict(trained.net, weights.string());
+  const fs::path dashboard = folder / "dashboard.png";
+  if (fs::exists(dashboard)) std::printf("%s: what the convolutions did while they learnt\n", dashboard.c_str());
   std::printf(
       "%s: its maps\n%s: pictures that the network has not learnt from, and their maps\n%s: the weights, for "
       "torch.load\n",

@@ -4,12 +4,15 @@
 #include <torch/optim/adamw.h>
 #include <torch/serialize.h>
 
+#include <sightglass/train/activation_stats.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,16 +54,20 @@ class Learner {
         settings_(std::move(settings)),
         optimiser_(groups(*net_), torch::optim::AdamWOptions(settings_.rate).eps(1e-5).weight_decay(0.01)) {}
 
-  /// Trains what is left to do, and prints a row an epoch.
+  /// Trains what is left to do, and prints a row an epoch. What the convolutions do is recorded beside the checkpoint.
   /// @throws c10::Error for a checkpoint that is damaged or of another run.
   void fit(const PictureSet& set, const Split& split, const Loader::Settings& loading, const fs::path& checkpoint) {
     if (fs::exists(checkpoint)) resume(checkpoint);
     std::printf("%-6s  %-10s  %-10s  %-10s  %s\n%s", "epoch", "train_loss", "valid_loss", "error_rate", "time",
                 rows_.c_str());
+    const Loader batches(set, split.training, loading, Augment::crop_and_flip, 0);
+    watch(fs::path(checkpoint).replace_extension(".jsonl"));
+    const auto watched = stats_->fit(done_ * static_cast<int64_t>(batches.batches()));
     for (; done_ < settings_.frozen_epochs + settings_.epochs; save(checkpoint)) {
       const auto start = std::chrono::steady_clock::now();
       const uint64_t seed = mixed({settings_.seed, static_cast<uint64_t>(done_)});
-      const double training_loss = train(Loader(set, split.training, loading, Augment::crop_and_flip, seed), seed);
+      const double training_loss =
+          train(Loader(set, split.training, loading, Augment::crop_and_flip, seed), seed, watched);
       const Scores scores = validate(Loader(set, split.validation, loading, Augment::none, 0));
       const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
       add_row(training_loss, scores, static_cast<int>(seconds.count()));
@@ -68,6 +75,9 @@ class Learner {
     }
     net_->eval();
   }
+
+  /// What `fit` has recorded.
+  const sightglass::ActivationStats& stats() const { return *stats_; }
 
   struct Scores {
     double loss = 0;
@@ -102,7 +112,17 @@ class Learner {
 
   bool frozen() const { return done_ < settings_.frozen_epochs; }
 
-  double train(const Loader& loader, uint64_t seed) {
+  void watch(const fs::path& record) {
+    using sightglass::Also;
+    if (record.has_parent_path()) fs::create_directories(record.parent_path());
+    const auto options = sightglass::ActivationStatsOptions()
+                             .layers(sightglass::of_type<torch::nn::Conv2dImpl>())
+                             .also(Also::histograms)
+                             .json_lines(record.string());
+    stats_ = std::make_unique<sightglass::ActivationStats>(net_, options);
+  }
+
+  double train(const Loader& loader, uint64_t seed, const sightglass::FitScope<sightglass::ActivationStats>& watched) {
     torch::manual_seed(seed);  // dropout
     net_->train();
     if (trained_) net_->backbone->eval();
@@ -113,6 +133,7 @@ class Learner {
     loader.for_each([&](const Batch& batch) {
       schedule(static_cast<double>(step++) / static_cast<double>(loader.batches()));
       optimiser_.zero_grad();
+      const auto recorded = watched.batch();
       const torch::Tensor batch_loss = loss_of(net_->forward(batch.inputs), batch.labels);
       batch_loss.backward();
       optimiser_.step();
@@ -186,6 +207,7 @@ class Learner {
   bool trained_;
   Settings settings_;
   torch::optim::AdamW optimiser_;
+  std::unique_ptr<sightglass::ActivationStats> stats_;
   int done_ = 0;  // epochs
   std::string rows_;
 };

@@ -197,7 +197,7 @@ has out "epoch   train_loss  valid_loss  error_rate  time"
 has out "vocabulary: circle square triangle"
 has out "where Grad-CAM of the true class is highest: in the box in"
 has out "; chance "
-for file in p/explained.png p/overview.png p/weights.pt; do exists "$file"; done
+for file in p/explained.png p/overview.png p/dashboard.png p/weights.pt; do exists "$file"; done
 "$pets" --shapes "${small[@]}" --epochs 3 --out killed >out 2>err </dev/null &
 running=$!
 until [ -e killed/part1.checkpoint ] || ! kill -0 "$running" 2>err; do sleep 0.05; done
