@@ -2,7 +2,6 @@
 
 #include <torch/torch.h>
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,9 +16,11 @@ struct Counted {
   std::vector<std::string> hidden;
 };
 
-Counted count(const std::function<void()>& run) {
+template <class Run>
+Counted count(const Run& run) {
   Counted counted;
-  sgd::MultiplyAddCounter counter([&](int64_t found, const auto& /*operands*/) { counted.sum += found; });
+  const sgd::MultiplyAddCounter::Tell tell = [&](int64_t found, const auto& /*operands*/) { counted.sum += found; };
+  sgd::MultiplyAddCounter counter(tell);
   {
     const sgd::ListenerScope listening(counter);
     run();
