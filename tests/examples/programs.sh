@@ -118,7 +118,8 @@ is_one_clear_line
 # gallery: all methods on one picture, each named with its time.
 expect 0 "$gallery" s/shapes.pt "$one" --labels s/labels.txt --size 48 --out gallery.png
 exists gallery.png
-for method in $("$explain" --list-methods | cut -d ' ' -f 1) half-gone; do has out "$method "; done
+# legrad is left out: it needs a transformer.
+for method in $("$explain" --list-methods | cut -d ' ' -f 1 | grep -v legrad) half-gone; do has out "$method "; done
 lines err 0
 expect 2 "$gallery" s/shapes.pt
 is_one_clear_line
