@@ -38,16 +38,26 @@ inline int64_t batch_for(const Runs& runs, const at::Tensor& image) {
 
 inline bool goes_on(const Runs& runs, int64_t done, int64_t all) { return !runs.progress || runs.progress(done, all); }
 
-/// `[count]`: scores of `count` variants of one image, chunk by chunk. `score(first, last)` gives those of a range.
+/// Calls `run(first, last)` for the parts of `count`, `batch` at a time, and tells the progress after each; false where
+/// the caller stopped.
+template <class Run>
+bool chunk_by_chunk(const Runs& runs, int64_t batch, int64_t count, int64_t& done, int64_t all, Run&& run) {
+  for (int64_t first = 0; first < count; first += batch) {
+    const int64_t last = std::min(count, first + batch);
+    run(first, last);
+    done += last - first;
+    if (!goes_on(runs, done, all)) return false;
+  }
+  return true;
+}
+
+/// `[count]`: scores of `count` variants of one image, chunk by chunk, or `Cancelled`. `score(first, last)` gives those
+/// of a range.
 inline at::Tensor in_chunks(const Runs& runs, int64_t batch, int64_t count, int64_t& done, int64_t all,
                             const std::function<at::Tensor(int64_t first, int64_t last)>& score) {
   std::vector<at::Tensor> scores;
-  for (int64_t first = 0; first < count; first += batch) {
-    const int64_t last = std::min(count, first + batch);
-    scores.push_back(score(first, last));
-    done += last - first;
-    if (!goes_on(runs, done, all)) throw Cancelled();
-  }
+  const auto run = [&](int64_t first, int64_t last) { scores.push_back(score(first, last)); };
+  if (!chunk_by_chunk(runs, batch, count, done, all, run)) throw Cancelled();
   return at::cat(scores);
 }
 
@@ -64,15 +74,13 @@ inline at::Tensor scores_so_far(const Runs& runs, const at::Tensor& changed, int
   const int64_t batch = batch_for(runs, changed.select(0, 0));
   at::Tensor scores;
   int64_t done = 0;
-  for (int64_t image = 0; image < images; ++image) {
-    for (int64_t first = 0; first < count; first += batch) {
-      const int64_t last = std::min(count, first + batch);
+  bool going_on = true;
+  for (int64_t image = 0; going_on && image < images; ++image) {
+    going_on = chunk_by_chunk(runs, batch, count, done, images * count, [&](int64_t first, int64_t last) {
       const at::Tensor part = score(image, first, last);
       if (!scores.defined()) scores = at::full({images, count}, -INFINITY, part.options());
       scores[image].slice(0, first, last).copy_(part);
-      done += last - first;
-      if (!goes_on(runs, done, images * count)) return scores;
-    }
+    });
   }
   return scores;
 }
@@ -83,15 +91,15 @@ inline at::Tensor were_run(const at::Tensor& scores) { return scores.isneginf().
 /// `[N, count]`: all of them, or `Cancelled`.
 inline at::Tensor scores_of_variants(const Runs& runs, const at::Tensor& changed, int64_t count,
                                      const ScoreOfRange& score) {
-  bool stopped = false;
-  Runs watched = runs;
-  watched.progress = [&](int64_t done, int64_t all) {
-    stopped = !goes_on(runs, done, all);
-    return !stopped;
-  };
-  at::Tensor scores = scores_so_far(watched, changed, count, score);
-  if (stopped) throw Cancelled();
-  return scores;
+  const int64_t images = changed.size(0);
+  const int64_t batch = batch_for(runs, changed.select(0, 0));
+  int64_t done = 0;
+  std::vector<at::Tensor> all;
+  for (int64_t image = 0; image < images; ++image) {
+    all.push_back(in_chunks(runs, batch, count, done, images * count,
+                            [&](int64_t first, int64_t last) { return score(image, first, last); }));
+  }
+  return at::stack(all);
 }
 
 }  // namespace detail

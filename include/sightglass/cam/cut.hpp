@@ -219,6 +219,16 @@ class Replacement final : public Subscriber {
   std::string missed_;
 };
 
+/// The output of a whole run of the model in which `layer` gives a copy of `activations`.
+inline at::Tensor forward_with(const Model& model, const at::Tensor& input, const Layer& layer,
+                               const at::Tensor& activations) {
+  const auto replacement = std::make_shared<Replacement>(activations.clone());
+  const Watch watch = model.watch(replacement, layer);
+  at::Tensor output = model.forward(input);
+  replacement->check(layer.name());
+  return output;
+}
+
 }  // namespace detail
 
 }  // namespace sightglass

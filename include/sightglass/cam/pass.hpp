@@ -5,7 +5,6 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -56,7 +55,8 @@ class Pass {
     }
     check_run();
     if (split_ == nullptr && model.wants_split(layers_, input_)) {
-      model.learn_split(layers_, input_, activations_at(), output());
+      model.learn_split(
+          layers_, input_, [this](const void* place) { return activations_at(place); }, output());
     }
   }
   Pass(const Pass&) = delete;
@@ -255,13 +255,11 @@ class Pass {
     }
   }
 
-  std::function<at::Tensor(const void*)> activations_at() const {
-    return [this](const void* place) {
-      for (size_t i = 0; i < size(); ++i) {
-        if (layers_[i].place().key == place) return points_[i]->activations();
-      }
-      return at::Tensor();
-    };
+  at::Tensor activations_at(const void* place) const {
+    for (size_t i = 0; i < size(); ++i) {
+      if (layers_[i].place().key == place) return points_[i]->activations();
+    }
+    return {};
   }
 
   /// The model's output for another input, without gradients.

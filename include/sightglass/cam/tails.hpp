@@ -35,11 +35,7 @@ class Tails {
       at::Tensor output = run_elided(layer, activations, rows);
       if (output.defined()) return output;
     }
-    const auto replacement = std::make_shared<Replacement>(activations.clone());
-    const Watch watch = model_.watch(replacement, layers_[layer]);
-    at::Tensor output = model_.forward(input_.index_select(0, rows));
-    replacement->check(layers_[layer].name());
-    return output;
+    return forward_with(model_, input_.index_select(0, rows), layers_[layer], activations);
   }
 
   /// Whether runs behind `layer` can be elided: told once, by a run on another batch size than the recorded one.

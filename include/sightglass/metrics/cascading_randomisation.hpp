@@ -103,7 +103,7 @@ CascadingRandomisation cascading_randomisation(const Model& model, const at::Ten
     parameters.randomise(module, options.seed);
     found.layers.push_back(parameters.name(module));
     likeness.add(explain(model, input, layer, method, same));
-    if (options.runs.progress && !options.runs.progress(done, all)) throw Cancelled();
+    if (!detail::goes_on(options.runs, done, all)) throw Cancelled();
   }
   found.rank_correlation = likeness.by_rank();
   found.structural_similarity = likeness.by_structure();

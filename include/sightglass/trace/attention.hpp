@@ -23,15 +23,15 @@ struct AttentionMap {
 /// pass then brings each its gradient.
 ///
 /// LibTorch's fused attention hides its map; here it is computed in the open instead, to the same values.
-class AttentionGradients final : public Listener {
+class AttentionGradients final : public Onlooker {
  public:
   void operation(const OperatorHandle& op, Stack& stack) override {
     const std::string& name = op.schema().name();
     if (name == "aten::scaled_dot_product_attention") return run_in_the_open(op, stack);
     const bool old_fused = name == "aten::_scaled_dot_product_attention";  // LibTorch 1.13: gives its map when asked
-    if (old_fused) argument_called("need_attn_weights", op, stack) = true;
+    if (old_fused) argument("need_attn_weights", op, stack) = true;
     const bool softmax = name == "aten::softmax" || name == "aten::_softmax" || name == "aten::special_softmax";
-    const int64_t dim = softmax ? argument_called("dim", op, stack).toInt() : -1;
+    const int64_t dim = softmax ? argument("dim", op, stack).toInt() : -1;
     run(op, stack);
     if (old_fused) note(stack.back().toTensor());
     if (!softmax) return;
@@ -39,22 +39,10 @@ class AttentionGradients final : public Listener {
     if (dim == -1 || dim == y.dim() - 1) note(y);
   }
 
-  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override {
-    if (next_ != nullptr) next_->mark(place, side, values);
-  }
-
-  /// Another listener is told of everything too.
-  void pass_on_to(Listener* next) { next_ = next; }
-
   /// In the order in which they ran.
   const std::vector<std::shared_ptr<AttentionMap>>& maps() const { return maps_; }
 
  private:
-  void run(const OperatorHandle& op, Stack& stack) const {
-    if (next_ == nullptr) return op.callBoxed(stack);
-    next_->operation(op, stack);
-  }
-
   void note(const at::Tensor& map) {
     if (!map.defined() || map.dim() < 3 || map.size(-1) != map.size(-2) || !map.requires_grad()) return;
     const auto noted = std::make_shared<AttentionMap>(AttentionMap{map.sizes().vec(), {}});
@@ -64,19 +52,19 @@ class AttentionGradients final : public Listener {
 
   void run_in_the_open(const OperatorHandle& op, Stack& stack) {
     const auto tensor = [&](const char* name) {
-      const c10::IValue& value = argument_called(name, op, stack);
+      const c10::IValue& value = argument(name, op, stack);
       return value.isTensor() ? value.toTensor() : at::Tensor();
     };
     const at::Tensor query = tensor("query"), key = tensor("key"), value = tensor("value"), mask = tensor("attn_mask");
     // Several heads may share a key, or drop out: not what is written here.
     const bool shared = query.dim() > 2 && key.dim() > 2 && query.size(-3) != key.size(-3);
-    if (shared || argument_called("dropout_p", op, stack).toDouble() > 0) return run(op, stack);
+    if (shared || argument("dropout_p", op, stack).toDouble() > 0) return run(op, stack);
     double scale = 1 / std::sqrt(static_cast<double>(query.size(-1)));
-    const auto given = op.schema().argumentIndexWithName("scale");
-    if (given && !argument_called("scale", op, stack).isNone()) scale = argument_called("scale", op, stack).toDouble();
+    const c10::IValue* const given = argument_called("scale", op, stack);  // not in every release
+    if (given != nullptr && !given->isNone()) scale = given->toDouble();
     at::Tensor logits = (query * scale).matmul(key.transpose(-2, -1));
     at::Tensor allowed;
-    if (argument_called("is_causal", op, stack).toBool()) {
+    if (argument("is_causal", op, stack).toBool()) {
       allowed = at::ones({query.size(-2), key.size(-2)}, query.options().dtype(at::kBool)).tril();
     } else if (mask.defined() && mask.scalar_type() == at::kBool) {
       allowed = mask;
@@ -90,14 +78,13 @@ class AttentionGradients final : public Listener {
     stack.back() = map.matmul(value);
   }
 
-  static c10::IValue& argument_called(const std::string& name, const OperatorHandle& op, Stack& stack) {
-    const auto index = op.schema().argumentIndexWithName(name);
-    TORCH_CHECK(index, op.schema().name(), ": has no argument ", name);
-    return stack[stack.size() - op.schema().arguments().size() + static_cast<size_t>(*index)];
+  static c10::IValue& argument(const std::string& name, const OperatorHandle& op, Stack& stack) {
+    const c10::IValue* const found = argument_called(name, op, stack);
+    TORCH_CHECK(found != nullptr, op.schema().name(), ": has no argument ", name);
+    return stack[static_cast<size_t>(found - stack.data())];
   }
 
   std::vector<std::shared_ptr<AttentionMap>> maps_;
-  Listener* next_ = nullptr;
 };
 
 }  // namespace sightglass::detail

@@ -55,19 +55,16 @@ class BiasGradients final : public Listener {
     const at::Tensor mean = tensor_called("running_mean", op, stack), var = tensor_called("running_var", op, stack);
     if (!mean.defined() || !var.defined()) return beta;  // the batch's own statistics: no constant
     const at::Tensor gamma = tensor_called("weight", op, stack);
-    at::Tensor shift = mean * (var + argument_called("eps", op, stack).toDouble()).rsqrt();
+    const c10::IValue* const eps = argument_called("eps", op, stack);
+    TORCH_CHECK(eps != nullptr, op.schema().name(), ": has no argument eps");
+    at::Tensor shift = mean * (var + eps->toDouble()).rsqrt();
     if (gamma.defined()) shift = shift * gamma;
     return beta.defined() ? beta - shift : -shift;
   }
 
-  static c10::IValue argument_called(const std::string& name, const OperatorHandle& op, const Stack& stack) {
-    const auto index = op.schema().argumentIndexWithName(name);
-    return index ? arguments(op, stack)[static_cast<size_t>(*index)] : c10::IValue();
-  }
-
   static at::Tensor tensor_called(const std::string& name, const OperatorHandle& op, const Stack& stack) {
-    const c10::IValue value = argument_called(name, op, stack);
-    return value.isTensor() ? value.toTensor() : at::Tensor();
+    const c10::IValue* const value = argument_called(name, op, stack);
+    return value != nullptr && value->isTensor() ? value->toTensor() : at::Tensor();
   }
 
   std::vector<std::shared_ptr<BiasTerm>> terms_;

@@ -17,6 +17,8 @@
 #include "sightglass/trace/subscriber.hpp"
 
 /// Follows a model's run operation by operation along a signature, and tells when places begin and end.
+///
+/// Longer than other headers: one state machine, whose steps all read and write the same call under way.
 namespace sightglass::detail {
 
 /// One runnable, watched on one thread for any number of places inside of it.

@@ -47,6 +47,26 @@ class Listener {
   virtual void mark(const void* /*place*/, Side /*side*/, std::vector<at::Tensor>& /*values*/) {}
 };
 
+/// A listener that looks on: where there is another one behind it, that is told of everything too.
+class Onlooker : public Listener {
+ public:
+  explicit Onlooker(Listener* next = nullptr) : next_(next) {}
+  void pass_on_to(Listener* next) { next_ = next; }
+
+  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override {
+    if (next_ != nullptr) next_->mark(place, side, values);
+  }
+
+ protected:
+  void run(const OperatorHandle& op, Stack& stack) const {
+    if (next_ == nullptr) return op.callBoxed(stack);
+    next_->operation(op, stack);
+  }
+
+ private:
+  Listener* next_;
+};
+
 /// The thread-local state of the interception; `state()` below is its one home.
 struct C10_EXPORT ThreadState {
   Listener* listener = nullptr;  ///< who is told; null: nobody

@@ -23,11 +23,6 @@ struct MultiplyAdds {
   bool any() const { return fixed > 0 || per_result > 0; }
 };
 
-inline const c10::IValue* argument_called(const std::string& name, const OperatorHandle& op, const Stack& stack) {
-  const auto index = op.schema().argumentIndexWithName(name);
-  return index ? &arguments(op, stack)[static_cast<size_t>(*index)] : nullptr;
-}
-
 /// Size of a tensor argument along a dimension; 1 for a scalar.
 inline int64_t size_of(const char* name, int64_t dim, const OperatorHandle& op, const Stack& stack) {
   const at::Tensor& tensor = argument_called(name, op, stack)->toTensor();
@@ -95,12 +90,12 @@ inline bool hides_multiply_adds(const std::string& name) {
 }
 
 /// While it listens, tells the multiply-adds of each operation; whoever listened before is told of everything too.
-class MultiplyAddCounter final : public Listener {
+class MultiplyAddCounter final : public Onlooker {
  public:
   /// `tell(multiply_adds, operands)`: the operation's tensor arguments, after it has run.
   using Tell = std::function<void(int64_t multiply_adds, const std::vector<at::Tensor>& operands)>;
 
-  explicit MultiplyAddCounter(Tell tell) : tell_(std::move(tell)), next_(state().listener) {}
+  explicit MultiplyAddCounter(Tell tell) : Onlooker(state().listener), tell_(std::move(tell)) {}
 
   void operation(const OperatorHandle& op, Stack& stack) override {
     ++operations_;
@@ -108,18 +103,10 @@ class MultiplyAddCounter final : public Listener {
     const std::vector<at::Tensor> operands =
         work.any() ? flat_tensors(arguments(op, stack)) : std::vector<at::Tensor>();
     if (hides_multiply_adds(op.schema().name())) note_hidden(op.schema().name());
-    if (next_ == nullptr) {
-      op.callBoxed(stack);
-    } else {
-      next_->operation(op, stack);
-    }
+    run(op, stack);
     if (!work.any()) return;
     const std::vector<at::Tensor> made = flat_tensors(results(op, stack));
     tell_(work.fixed + work.per_result * (made.empty() ? 0 : made.front().numel()), operands);
-  }
-
-  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override {
-    if (next_ != nullptr) next_->mark(place, side, values);
   }
 
   /// How many operations have begun.
@@ -136,7 +123,6 @@ class MultiplyAddCounter final : public Listener {
   }
 
   Tell tell_;
-  Listener* next_;
   int64_t operations_ = 0;
   std::vector<std::string> hidden_;
 };

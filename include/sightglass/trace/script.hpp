@@ -53,6 +53,15 @@ inline c10::Symbol mark_symbol() {
   return c10::Symbol::fromQualString("sightglass::mark");
 }
 
+/// Marks `value` at the graph's insertion point; returns what goes on from there.
+inline jit::Value* insert_mark(jit::Graph& graph, jit::Value* value, const void* place, Side side) {
+  jit::Value* const place_constant = graph.insertConstant(reinterpret_cast<int64_t>(place));
+  jit::Value* const side_constant = graph.insertConstant(static_cast<int64_t>(side));
+  jit::Node* const node = graph.insertNode(graph.create(mark_symbol(), {value, place_constant, side_constant}));
+  node->output()->setType(value->type());
+  return node->output();
+}
+
 /// Puts marks around the calls of chosen submodules, inlining only what lies on the way to them.
 class Marker {
  public:
@@ -125,29 +134,23 @@ class Marker {
   void mark_inputs(jit::Node& call, const void* place) {
     jit::Graph& graph = *call.owningGraph();
     if (call.inputs().size() == 2) {
-      call.replaceInput(1, insert_mark(call.input(1), place, Side::begin, call));
+      call.replaceInput(1, mark_before(call, call.input(1), place, Side::begin));
     } else if (call.inputs().size() > 2) {
       jit::Node* const tuple = graph.createTuple(call.inputs().slice(1))->insertBefore(&call);
-      jit::Value* const marked = insert_mark(tuple->output(), place, Side::begin, call);
+      jit::Value* const marked = mark_before(call, tuple->output(), place, Side::begin);
       jit::Node* const unpacked = graph.createTupleUnpack(marked)->insertBefore(&call);
       for (size_t i = 1; i < call.inputs().size(); ++i) call.replaceInput(i, unpacked->output(i - 1));
     }
   }
 
   void mark_value(jit::Value* value, const void* place, Side side, jit::Node& before) {
-    jit::Value* const marked = insert_mark(value, place, side, before);
+    jit::Value* const marked = mark_before(before, value, place, side);
     value->replaceAllUsesAfterNodeWith(marked->node(), marked);
   }
 
-  static jit::Value* insert_mark(jit::Value* value, const void* place, Side side, jit::Node& before) {
-    jit::Graph& graph = *before.owningGraph();
-    const jit::WithInsertPoint here(&before);
-    jit::Value* const place_constant = graph.insertConstant(reinterpret_cast<int64_t>(place));
-    jit::Value* const side_constant = graph.insertConstant(static_cast<int64_t>(side));
-    jit::Node* const node = graph.create(mark_symbol(), {value, place_constant, side_constant});
-    node->output()->setType(value->type());
-    graph.insertNode(node);
-    return node->output();
+  static jit::Value* mark_before(jit::Node& node, jit::Value* value, const void* place, Side side) {
+    const jit::WithInsertPoint here(&node);
+    return insert_mark(*node.owningGraph(), value, place, side);
   }
 
   const std::set<std::string>& paths_;

@@ -5,6 +5,7 @@
 #include <ATen/core/ivalue.h>
 
 #include <cstddef>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -52,6 +53,12 @@ void change_tensors(c10::IValue& value, Change&& change) {
 inline c10::ArrayRef<c10::IValue> arguments(const OperatorHandle& op, const Stack& stack) {
   const size_t count = op.schema().arguments().size();
   return c10::ArrayRef<c10::IValue>(stack.data() + (stack.size() - count), count);
+}
+
+/// The argument called `name` while they lie on the stack; null where the operation has none of this name.
+inline const c10::IValue* argument_called(const std::string& name, const OperatorHandle& op, const Stack& stack) {
+  const auto index = op.schema().argumentIndexWithName(name);
+  return index ? &arguments(op, stack)[static_cast<size_t>(*index)] : nullptr;
 }
 
 /// The results of `op` once they lie on the stack.

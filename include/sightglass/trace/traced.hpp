@@ -31,11 +31,7 @@ class TraceMark final : public Subscriber {
     if (!jit::tracer::isTracing()) return;
     jit::Graph& graph = *jit::tracer::getTracingState()->graph;
     jit::Value* const value = jit::tracer::getValueTrace(outputs.front());
-    jit::Value* const place = graph.insertConstant(reinterpret_cast<int64_t>(place_));
-    jit::Value* const side = graph.insertConstant(static_cast<int64_t>(Side::end));
-    jit::Node* const mark = graph.insertNode(graph.create(mark_symbol(), {value, place, side}));
-    mark->output()->setType(value->type());
-    jit::tracer::setValueTrace(outputs.front(), mark->output());
+    jit::tracer::setValueTrace(outputs.front(), insert_mark(graph, value, place_, Side::end));
   }
   void miss(const std::string& /*why*/) override {}
 

@@ -62,7 +62,6 @@ class RecordedBatches {
     counted_ = is_training_();
     if (!counted_ || next_ % every_ != 0) return false;
     guards_ = watch_();
-    recording_ = true;
     return true;
   }
   /// Returns whether it was.
@@ -73,12 +72,10 @@ class RecordedBatches {
   /// The batch has come to nothing: takes the guards away and does not count it.
   bool drop() {
     counted_ = false;
-    guards_.reset();
-    return std::exchange(recording_, false);
+    return std::exchange(guards_, nullptr) != nullptr;
   }
 
-  bool recording() const { return recording_; }
-  bool in_training() const { return is_training_(); }
+  bool recording() const { return guards_ != nullptr; }
   /// The number of the present batch, or of the next.
   int64_t number() const { return next_; }
   void start_at(int64_t batch) {
@@ -91,7 +88,6 @@ class RecordedBatches {
   std::function<bool()> is_training_;
   std::function<std::shared_ptr<void>()> watch_;
   std::shared_ptr<void> guards_;
-  bool recording_ = false;
   bool counted_ = false;
   int64_t next_ = 0;
 };

@@ -122,9 +122,11 @@ struct LeGrad {
     detail::AttentionGradients attention;
     const std::vector<std::shared_ptr<detail::BlockEnd>> ends = run(cut.model(), x, attention);
     detail::AttentionSum sum(cut.activations());
+    const Layer last = cut.model().layer(blocks.back());
     size_t first = 0;
     for (const auto& end : ends) {
-      const at::Tensor score = target.scores(read(cut.model(), x, end->output())).sum();
+      const at::Tensor read = detail::forward_with(cut.model(), x.detach(), last, end->output());
+      const at::Tensor score = target.scores(read).sum();
       (void)torch::autograd::grad({score}, {x}, {}, /*retain_graph=*/true);
       for (; first < end->maps(); ++first) sum.add(*attention.maps()[first]);
     }
@@ -149,16 +151,6 @@ struct LeGrad {
     attention.pass_on_to(nullptr);
     for (const auto& end : ends) end->check();
     return ends;
-  }
-
-  /// The model's output where the last block gives `tokens`.
-  at::Tensor read(const Model& model, const at::Tensor& x, const at::Tensor& tokens) const {
-    const auto replacement = std::make_shared<detail::Replacement>(tokens.clone());
-    const Layer last = model.layer(blocks.back());
-    const detail::Watch watch = model.watch(replacement, last);
-    at::Tensor output = model.forward(x.detach());
-    replacement->check(last.name());
-    return output;
   }
 };
 

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <sightglass/trace/tracker.hpp>
+
+namespace support {
+
+/// True where nobody listens on this thread, and nobody is watched.
+inline bool quiet() {
+  return sightglass::detail::state().listener == nullptr && sightglass::detail::Tracker::of_thread()->idle();
+}
+
+}  // namespace support
