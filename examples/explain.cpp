@@ -15,14 +15,13 @@
 #include "support/model_file.hpp"
 #include "support/options.hpp"
 #include "support/outputs.hpp"
+#include "support/program.hpp"
 #include "support/progress.hpp"
 #include "support/report.hpp"
 
 namespace sg = sightglass;
 
 namespace {
-
-enum ExitStatus { all_well = 0, some_failed = 1, wrong_command_line = 2 };
 
 void list_methods() {
   for (const support::Method& method : support::methods())
@@ -110,20 +109,20 @@ int explain_all(const support::Options& options) {
   }
   if (files.size() > 1)
     progress.say("explain: " + std::to_string(files.size()) + " files, " + std::to_string(failed) + " with errors");
-  return failed == 0 ? all_well : some_failed;
+  return failed == 0 ? support::all_well : support::some_failed;
 }
 
 int run(const support::Options& options) {
   if (options.list_methods) {
     list_methods();
-    return all_well;
+    return support::all_well;
   }
   if (!options.list_layers) return explain_all(options);
   const sg::Model model = support::load_model(options.model);
   const torch::Tensor input = options.inputs.empty() ? torch::zeros({1, 3, options.size, options.size})
                                                      : support::read_input(options.inputs.front(), options.size).batch;
   list_layers(model, input);
-  return all_well;
+  return support::all_well;
 }
 
 }  // namespace
@@ -131,20 +130,8 @@ int run(const support::Options& options) {
 int main(int argc, char** argv) {
   support::Options options;
   const auto command_line = support::command_line(options);
-  try {
-    command_line->parse(argc, argv);
+  return support::run_program("explain", *command_line, argc, argv, [&] {
     support::check_complete(options);
     return run(options);
-  } catch (const CLI::Success& asked) {  // --help, --version
-    return command_line->exit(asked);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "explain: %s; explain --help tells what can be given\n", error.what());
-    return wrong_command_line;
-  } catch (const support::UsageError& error) {
-    std::fprintf(stderr, "explain: %s\n", error.what());
-    return wrong_command_line;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "explain: %s\n", support::one_line(error).c_str());
-    return some_failed;
-  }
+  });
 }

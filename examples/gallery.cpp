@@ -17,6 +17,7 @@
 #include "support/labels.hpp"
 #include "support/methods.hpp"
 #include "support/model_file.hpp"
+#include "support/program.hpp"
 #include "support/progress.hpp"
 
 namespace sg = sightglass;
@@ -103,20 +104,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 8192));
   app.add_option("--out", options.out, "the picture to write");
   app.add_option("--concepts", options.concepts, "another picture to write: the concepts that the layer sees");
-  try {
-    app.parse(argc, argv);
+  return support::run_program("gallery", app, argc, argv, [&] {
     draw(options);
-    return 0;
-  } catch (const CLI::Success& asked) {
-    return app.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "gallery: %s; gallery --help tells what can be given\n", error.what());
-    return 2;
-  } catch (const support::UsageError& error) {
-    std::fprintf(stderr, "gallery: %s\n", error.what());
-    return 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "gallery: %s\n", support::one_line(error).c_str());
-    return 1;
-  }
+    return support::all_well;
+  });
 }

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <string>
 #include <vector>
 
@@ -19,6 +18,7 @@
 #include "support/pets_maps.hpp"
 #include "support/pets_net.hpp"
 #include "support/pictures.hpp"
+#include "support/program.hpp"
 
 namespace sg = sightglass;
 namespace fs = std::filesystem;
@@ -214,22 +214,10 @@ int main(int argc, char** argv) {
       "command "
       "goes on where it was.");
   add_options(app, options);
-  try {
-    app.parse(argc, argv);
+  return support::run_program("pets", app, argc, argv, [&] {
     if (options.folder.empty() != options.shapes)
       throw support::UsageError("what to learn from? Give a folder of pictures, or --shapes");
     run(options);
-    return 0;
-  } catch (const CLI::Success& asked) {
-    return app.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "pets: %s; pets --help tells what can be given\n", error.what());
-    return 2;
-  } catch (const support::UsageError& error) {
-    std::fprintf(stderr, "pets: %s\n", error.what());
-    return 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "pets: %s\n", support::one_line(error).c_str());
-    return 1;
-  }
+    return support::all_well;
+  });
 }

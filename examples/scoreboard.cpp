@@ -14,6 +14,7 @@
 #include "support/errors.hpp"
 #include "support/methods.hpp"
 #include "support/model_file.hpp"
+#include "support/program.hpp"
 #include "support/progress.hpp"
 #include "support/scores.hpp"
 
@@ -119,19 +120,5 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 8192));
   app.add_option("--steps", options.steps, "parts in which pixels are inserted and deleted; 10 by default")
       ->check(CLI::Range(1, 10000));
-  try {
-    app.parse(argc, argv);
-    return judge(options);
-  } catch (const CLI::Success& asked) {
-    return app.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "scoreboard: %s; scoreboard --help tells what can be given\n", error.what());
-    return 2;
-  } catch (const support::UsageError& error) {
-    std::fprintf(stderr, "scoreboard: %s\n", error.what());
-    return 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "scoreboard: %s\n", support::one_line(error).c_str());
-    return 1;
-  }
+  return support::run_program("scoreboard", app, argc, argv, [&] { return judge(options); });
 }

@@ -11,14 +11,13 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "support/drawing.hpp"
-#include "support/errors.hpp"
 #include "support/files.hpp"
+#include "support/program.hpp"
 #include "support/progress.hpp"
 #include "support/shapes_net.hpp"
 
@@ -333,17 +332,8 @@ int main(int argc, char** argv) {
       ->type_name("COUNT")
       ->check(CLI::Range(0, 1024).description(""))
       ->capture_default_str();
-  try {
-    command_line.parse(argc, argv);
+  return support::run_program("shapes", command_line, argc, argv, [&] {
     run(options);
-    return 0;
-  } catch (const CLI::Success& asked) {  // --help
-    return command_line.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "shapes: %s; shapes --help tells what can be given\n", error.what());
-    return 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "shapes: %s\n", support::one_line(error).c_str());
-    return 1;
-  }
+    return support::all_well;
+  });
 }

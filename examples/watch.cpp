@@ -10,14 +10,13 @@
 
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "support/drawing.hpp"
-#include "support/errors.hpp"
 #include "support/files.hpp"
+#include "support/program.hpp"
 #include "support/progress.hpp"
 #include "support/shapes_net.hpp"
 
@@ -184,17 +183,8 @@ int main(int argc, char** argv) {
       "Writes FOLDER/dashboard.png, FOLDER/activations.jsonl and FOLDER/activations.csv.",
       "watch");
   add_options(app, options);
-  try {
-    app.parse(argc, argv);
+  return support::run_program("watch", app, argc, argv, [&] {
     run(options);
-    return 0;
-  } catch (const CLI::Success& asked) {  // --help
-    return app.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "watch: %s; watch --help tells what can be given\n", error.what());
-    return 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "watch: %s\n", support::one_line(error).c_str());
-    return 1;
-  }
+    return support::all_well;
+  });
 }
