@@ -32,30 +32,26 @@ def compare(plain, explained, runs):
     return [statistics.median(each) for each in times]
 
 
-def with_grad_cam(name, model, layer, **options):
+@contextlib.contextmanager
+def with_grad_cam(name, model, layer):
     import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    method = getattr(pytorch_grad_cam, name)(model=model, target_layers=[layer])
-    for key, value in options.items():
-        setattr(method, key, value)
+    with getattr(pytorch_grad_cam, name)(model=model, target_layers=[layer]) as method:
 
-    def run(images):
-        with contextlib.redirect_stderr(io.StringIO()):  # its progress bars
-            method(input_tensor=images, targets=[ClassifierOutputTarget(0)] * len(images))
+        def run(images):
+            with contextlib.redirect_stderr(io.StringIO()):  # its progress bars
+                method(input_tensor=images, targets=[ClassifierOutputTarget(0)] * len(images))
 
-    return run
+        yield run
 
 
-def with_torchcam(name, model, layer, **options):
+@contextlib.contextmanager
+def with_torchcam(name, model, layer):
     from torchcam import methods
 
-    method = getattr(methods, name)(model, layer, **options)
-
-    def run(images):
-        method([0] * len(images), model(images))
-
-    return run
+    with getattr(methods, name)(model, layer) as method:
+        yield lambda images: method([0] * len(images), model(images))
 
 
 PEERS = {"pytorch-grad-cam": ("pytorch_grad_cam", with_grad_cam), "torchcam": ("torchcam", with_torchcam)}
@@ -79,11 +75,9 @@ def row(network, model, what, batch, runs, layer, names):
     for (peer, (module, make)), name in zip(PEERS.items(), names):
         if name is None or importlib.util.find_spec(module) is None:
             continue
-        explain = make(name, model, layer)
-        before, after = compare(plain, lambda: explain(images), runs)
+        with make(name, model, layer) as explain:  # its hooks end with it
+            before, after = compare(plain, lambda: explain(images), runs)
         print(f"{network:12} {batch:5}  {what:34} {peer:17} {1e3 * before:9.1f} {1e3 * after:9.1f} {after / before:9.3f}", flush=True)
-        for hook in getattr(explain.__closure__[0].cell_contents, "hook_handles", []):
-            hook.remove()
 
 
 def main():

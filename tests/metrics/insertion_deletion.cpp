@@ -8,25 +8,10 @@
 
 namespace sg = sightglass;
 using support::maps_of;
-
-namespace {
-
-/// One score: the sum of the pixels.
-struct SumImpl : torch::nn::Module {
-  SumImpl() {
-    register_module("conv", conv);
-    const torch::NoGradGuard no_gradients;
-    conv->weight.fill_(1.f);
-    eval();
-  }
-  torch::Tensor forward(const torch::Tensor& x) { return conv->forward(x).flatten(1).sum(1, true); }
-  torch::nn::Conv2d conv{torch::nn::Conv2dOptions(1, 1, 1).bias(false)};
-};
-
-}  // namespace
+using support::SumOfPixelsImpl;
 
 TEST_CASE("areas under the score while pixels come and go, by hand") {
-  const auto net = std::make_shared<SumImpl>();
+  const auto net = std::make_shared<SumOfPixelsImpl>(1);
   const at::Tensor x = torch::tensor({4.f, 3.f, 2.f, 1.f}).view({1, 1, 2, 2});
   sg::InsertionDeletionOptions options;
   options.steps = 4;
@@ -41,7 +26,7 @@ TEST_CASE("areas under the score while pixels come and go, by hand") {
 }
 
 TEST_CASE("the reference takes pixels in random order, and lies between the best and the worst") {
-  const auto net = std::make_shared<SumImpl>();
+  const auto net = std::make_shared<SumOfPixelsImpl>(1);
   torch::manual_seed(1);
   const at::Tensor x = torch::rand({2, 1, 6, 6});
   const auto found = sg::insertion_deletion(net, x, maps_of(x.squeeze(1)), sg::Target(0));
@@ -50,7 +35,7 @@ TEST_CASE("the reference takes pixels in random order, and lies between the best
 }
 
 TEST_CASE("a batch gives what its images give alone, whatever the size of a run") {
-  const auto net = std::make_shared<SumImpl>();
+  const auto net = std::make_shared<SumOfPixelsImpl>(1);
   torch::manual_seed(2);
   const at::Tensor x = torch::rand({3, 1, 5, 4});
   const at::Tensor maps = torch::rand({3, 5, 4});
@@ -66,7 +51,7 @@ TEST_CASE("a batch gives what its images give alone, whatever the size of a run"
 }
 
 TEST_CASE("progress is told to the end, and may stop the runs") {
-  const auto net = std::make_shared<SumImpl>();
+  const auto net = std::make_shared<SumOfPixelsImpl>(1);
   const at::Tensor x = torch::rand({2, 1, 4, 4});
   sg::InsertionDeletionOptions options;
   int64_t last = 0, whole = -1;
@@ -82,7 +67,7 @@ TEST_CASE("progress is told to the end, and may stop the runs") {
 }
 
 TEST_CASE("wrong steps and another batch are errors") {
-  const auto net = std::make_shared<SumImpl>();
+  const auto net = std::make_shared<SumOfPixelsImpl>(1);
   const at::Tensor x = torch::rand({2, 1, 4, 4});
   sg::InsertionDeletionOptions options;
   options.steps = 0;
@@ -93,7 +78,7 @@ TEST_CASE("wrong steps and another batch are errors") {
 }
 
 TEST_CASE("a reference that is left out is not run, and the rest is the same") {
-  const auto net = std::make_shared<SumImpl>();
+  const auto net = std::make_shared<SumOfPixelsImpl>(1);
   const at::Tensor x = torch::rand({2, 1, 4, 4});
   sg::InsertionDeletionOptions options;
   const auto both = sg::insertion_deletion(net, x, maps_of(x.squeeze(1)), sg::Target(0), options);

@@ -7,20 +7,9 @@
 
 namespace sg = sightglass;
 using support::maps_of;
+using support::SumOfPixelsImpl;
 
 namespace {
-
-/// One score: the sum of the pixels of all channels.
-struct SumImpl : torch::nn::Module {
-  SumImpl() {
-    register_module("conv", conv);
-    const torch::NoGradGuard no_gradients;
-    conv->weight.fill_(1.f);
-    eval();
-  }
-  torch::Tensor forward(const torch::Tensor& x) { return conv->forward(x).flatten(1).sum(1, true); }
-  torch::nn::Conv2d conv{torch::nn::Conv2dOptions(2, 1, 1).bias(false)};
-};
 
 at::Tensor pictures(int64_t count) {
   torch::manual_seed(5);
@@ -30,7 +19,7 @@ at::Tensor pictures(int64_t count) {
 }  // namespace
 
 TEST_CASE("ROAD scores the input with the most, and the least relevant pixels filled from the rest") {
-  const auto net = std::make_shared<SumImpl>();
+  const auto net = std::make_shared<SumOfPixelsImpl>(2);
   const at::Tensor x = pictures(1);
   const at::Tensor relevance = x.sum(1);
   sg::RoadOptions options;
@@ -57,7 +46,7 @@ TEST_CASE("ROAD's combination is half the mean distance of the two curves") {
 }
 
 TEST_CASE("random order lies between the least and the most relevant first, where the map is the score") {
-  const auto net = std::make_shared<SumImpl>();
+  const auto net = std::make_shared<SumOfPixelsImpl>(2);
   const at::Tensor x = pictures(3);
   const sg::Road found = sg::road(net, x, maps_of(x.sum(1)), sg::Target(0));
   const at::Tensor reference = found.reference.mean(1);
@@ -88,7 +77,7 @@ TEST_CASE("ROAD's noise is added to filled pixels alone, the same for the same s
 }
 
 TEST_CASE("ROAD of a batch is that of its images alone, whatever the size of a run, and tells its progress") {
-  const auto net = std::make_shared<SumImpl>();
+  const auto net = std::make_shared<SumOfPixelsImpl>(2);
   const at::Tensor x = pictures(2);
   torch::manual_seed(6);
   const at::Tensor maps = torch::rand({2, 3, 3});
@@ -114,7 +103,7 @@ TEST_CASE("ROAD of a batch is that of its images alone, whatever the size of a r
 }
 
 TEST_CASE("ROAD refuses percentiles that leave no pixel, another batch, and what is no picture") {
-  const auto net = std::make_shared<SumImpl>();
+  const auto net = std::make_shared<SumOfPixelsImpl>(2);
   const at::Tensor x = pictures(2);
   sg::RoadOptions options;
   options.percentiles = {20, 100};

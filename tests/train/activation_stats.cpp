@@ -7,17 +7,17 @@
 
 #include "support/catch.hpp"
 #include "support/nets.hpp"
+#include "support/quiet.hpp"
 #include "support/scratch_file.hpp"
 #include "support/snapshot.hpp"
 
 namespace sg = sightglass;
+using support::quiet;
 using Options = sg::ActivationStatsOptions;
 using support::identical;
 using torch::Tensor;
 
 namespace {
-
-bool quiet() { return sg::detail::state().listener == nullptr && sg::detail::Tracker::of_thread()->idle(); }
 
 Options everything() { return Options().also(sg::Also::histograms).also(sg::Also::gradients).also(sg::Also::updates); }
 

@@ -5,15 +5,15 @@
 #include "support/alone.hpp"
 #include "support/catch.hpp"
 #include "support/nets.hpp"
+#include "support/quiet.hpp"
 #include "support/snapshot.hpp"
 
 namespace sg = sightglass;
 using support::identical;
+using support::quiet;
 using torch::Tensor;
 
 namespace {
-
-bool quiet() { return sg::detail::state().listener == nullptr && sg::detail::Tracker::of_thread()->idle(); }
 
 Tensor input() { return torch::randn({2, 3, 12, 12}); }
 
