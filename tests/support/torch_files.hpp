@@ -42,10 +42,10 @@ inline std::string read_bytes(const std::string& path) {
   return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
-/// A number, little-endian.
+/// A number, little-endian; zeros beyond its eight bytes.
 inline std::string le(uint64_t value, size_t count) {
   std::string bytes;
-  for (size_t i = 0; i < count; ++i) bytes += static_cast<char>(value >> (8 * i) & 0xFF);
+  for (size_t i = 0; i < count; ++i, value >>= 8) bytes += static_cast<char>(value & 0xFF);
   return bytes;
 }
 
