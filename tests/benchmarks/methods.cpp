@@ -1,9 +1,10 @@
-// What methods cost, as ratios to the plain forward pass of the same run: benchmark_methods [quick].
+// What methods cost, as ratios to the plain forward pass of the same run: benchmark_methods [TEXT...].
 //
-// Medians of interleaved runs. With `quick`, Score-CAM, which takes minutes, is left out.
+// Medians of interleaved runs; the ratio is the median of neighbouring runs' ratios. Only rows whose network and method
+// hold one of the texts are measured: `benchmark_methods MobileNetV2 Score-CAM`.
 
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -34,13 +35,22 @@ Subject subject(const std::string& name, Net net, const sg::Layer& last) {
           }};
 }
 
+/// What rows to measure; all when empty.
+std::vector<std::string> wanted;
+
+bool is_wanted(const std::string& row) {
+  return wanted.empty() || std::any_of(wanted.begin(), wanted.end(),
+                                       [&](const std::string& text) { return row.find(text) != std::string::npos; });
+}
+
 void row(const Subject& net, const std::string& what, int64_t batch, int runs,
          const std::function<void(const torch::Tensor&)>& run) {
+  if (!is_wanted(net.name + " " + what)) return;
   const torch::Tensor input = torch::randn({batch, 3, 224, 224});
   const support::Ratio ratio = support::compare(
       runs, [&] { net.plain(input); }, [&] { run(input); });
   std::printf("%-12s %5lld  %-34s %9.1f %9.1f %9.3f\n", net.name.c_str(), static_cast<long long>(batch), what.c_str(),
-              1e3 * ratio.plain, 1e3 * ratio.explained, ratio.value());
+              1e3 * ratio.plain, 1e3 * ratio.explained, ratio.paired);
   std::fflush(stdout);
 }
 
@@ -67,44 +77,50 @@ std::function<void(const torch::Tensor&)> by(const Subject& net, const sg::Layer
   };
 }
 
-void gradient_methods(const Subject& net) {
-  for (const int64_t batch : {1, 16}) {
-    const int runs = batch == 1 ? 31 : 7;
-    row(net, "Grad-CAM", batch, runs, by(net, net.last, sg::GradCam{}));
-    row(net, "Grad-CAM++", batch, runs, by(net, net.last, sg::GradCamPlusPlus{}));
-    row(net, "LayerCAM", batch, runs, by(net, net.last, sg::LayerCam{}));
-    row(net, "HiResCAM", batch, runs, by(net, net.last, sg::HiResCam{}));
-    row(net, "XGrad-CAM", batch, runs, by(net, net.last, sg::XGradCam{}));
-    row(net, "Eigen-CAM", batch, runs, by(net, net.last, sg::EigenCam{}));
-    row(net, "all gradient methods together", batch, runs, [&net](const torch::Tensor& input) {
-      const sg::Pass pass(net.model, input, {net.last});
-      const sg::Target target(0);
-      pass.explain(0, sg::GradCam{}, target);
-      pass.explain(0, sg::HiResCam{}, target);
-      pass.explain(0, sg::GradCamElementWise{}, target);
-      pass.explain(0, sg::GradCamPlusPlus{}, target);
-      pass.explain(0, sg::XGradCam{}, target);
-      pass.explain(0, sg::LayerCam{}, target);
-      pass.explain(0, sg::EigenGradCam{}, target);
-      pass.explain(0, sg::ShapleyCam{}, target);
-    });
-  }
+int runs_for(int64_t batch) { return batch == 1 ? 61 : 9; }
+
+void gradient_methods(const Subject& net, int64_t batch) {
+  const int runs = runs_for(batch);
+  row(net, "Grad-CAM", batch, runs, by(net, net.last, sg::GradCam{}));
+  row(net, "Grad-CAM++", batch, runs, by(net, net.last, sg::GradCamPlusPlus{}));
+  row(net, "LayerCAM", batch, runs, by(net, net.last, sg::LayerCam{}));
+  row(net, "HiResCAM", batch, runs, by(net, net.last, sg::HiResCam{}));
+  row(net, "XGrad-CAM", batch, runs, by(net, net.last, sg::XGradCam{}));
+  row(net, "Eigen-CAM", batch, runs, by(net, net.last, sg::EigenCam{}));
+  row(net, "all gradient methods together", batch, runs, [&net](const torch::Tensor& input) {
+    const sg::Pass pass(net.model, input, {net.last});
+    const sg::Target target(0);
+    pass.explain(0, sg::GradCam{}, target);
+    pass.explain(0, sg::HiResCam{}, target);
+    pass.explain(0, sg::GradCamElementWise{}, target);
+    pass.explain(0, sg::GradCamPlusPlus{}, target);
+    pass.explain(0, sg::XGradCam{}, target);
+    pass.explain(0, sg::LayerCam{}, target);
+    pass.explain(0, sg::EigenGradCam{}, target);
+    pass.explain(0, sg::ShapleyCam{}, target);
+  });
 }
 
-/// Grad-CAM on a model that is explained many times.
-void explained_many_times(const Subject& net, const std::string& what) {
-  for (const int64_t batch : {1, 16}) {
-    row(net, what, batch, batch == 1 ? 31 : 7, by(net, net.last, sg::GradCam{}));
-  }
-}
+/// A network as it is, and as a model that is explained many times.
+struct Network {
+  Subject plain;
+  Subject optimised;
+  Subject optimised_script;
 
-template <class Net>
-void network(const std::string& name, Net net, const sg::Layer& last, const std::string& last_name) {
-  const Subject plain = subject(name, net, last);
-  gradient_methods(plain);
-  explained_many_times(optimised(plain), "Grad-CAM, optimised");
-  explained_many_times(optimised(script_subject(name, net, last_name)), "Grad-CAM, optimised TorchScript");
-}
+  template <class Net>
+  Network(const std::string& name, Net net, const sg::Layer& last, const std::string& last_name)
+      : plain(subject(name, net, last)),
+        optimised(::optimised(plain)),
+        optimised_script(::optimised(script_subject(name, net, last_name))) {}
+
+  void measure(int64_t batch) const {
+    gradient_methods(plain, batch);
+    const int runs = runs_for(batch);
+    row(optimised, "Grad-CAM, optimised", batch, runs, by(optimised, optimised.last, sg::GradCam{}));
+    row(optimised_script, "Grad-CAM, optimised TorchScript", batch, runs,
+        by(optimised_script, optimised_script.last, sg::GradCam{}));
+  }
+};
 
 void methods_that_run_often(const Subject& net, const std::string& form) {
   row(net, "Score-CAM, 32 channels" + form, 1, 3, by(net, net.last, sg::FastScoreCam{}));
@@ -114,30 +130,35 @@ void methods_that_run_often(const Subject& net, const std::string& form) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool quick = argc > 1 && std::strcmp(argv[1], "quick") == 0;
+  wanted.assign(argv + 1, argv + argc);
   torch::manual_seed(0);
   at::set_num_threads(2);
   std::printf("224 x 224, 2 threads, LibTorch %s\n", TORCH_VERSION);
   std::printf("%-12s %5s  %-34s %9s %9s %9s\n", "network", "batch", "method", "plain ms", "ms", "ratio");
 
   support::ResNet18 resnet18;
-  network("ResNet-18", resnet18, sg::Layer(resnet18->layer4), "layer4");
-  const Subject small = subject("ResNet-18", resnet18, sg::Layer(resnet18->layer4));
-  row(small, "Grad-CAM at layer2", 1, 31, by(small, sg::Layer(resnet18->layer2), sg::GradCam{}));
-  row(small, "FullGrad", 1, 11, by(small, small.last, sg::FullGrad{}));
-  row(small, "Ablation-CAM, 512 channels", 1, 31, by(small, small.last, sg::AblationCam{}));
-  row(small, "ReciproCAM", 1, 31, by(small, small.last, sg::ReciproCam{}));
-  row(small, "a hook that captures one layer", 1, 61, [&](const torch::Tensor& input) {
+  support::ResNet50 resnet50;
+  support::MobileNetV2 mobilenet;
+  const Network small("ResNet-18", resnet18, sg::Layer(resnet18->layer4), "layer4");
+  const Network large("ResNet-50", resnet50, sg::Layer(resnet50->layer4), "layer4");
+  const Network light("MobileNetV2", mobilenet, sg::Layer(mobilenet->features), "features");
+  // Single images first: after large batches the allocator keeps more memory, which speeds single images up.
+  for (const Network* net : {&light, &small, &large}) net->measure(1);
+
+  const Subject& plain = small.plain;
+  const sg::Layer layer2(resnet18->layer2);
+  row(plain, "Grad-CAM at layer2", 1, 61, by(plain, layer2, sg::GradCam{}));
+  row(small.optimised, "Grad-CAM at layer2, optimised", 1, 61, by(small.optimised, layer2, sg::GradCam{}));
+  row(plain, "FullGrad", 1, 11, by(plain, plain.last, sg::FullGrad{}));
+  row(plain, "Ablation-CAM, 512 channels", 1, 61, by(plain, plain.last, sg::AblationCam{}));
+  row(plain, "ReciproCAM", 1, 61, by(plain, plain.last, sg::ReciproCam{}));
+  row(plain, "a hook that captures one layer", 1, 61, [&](const torch::Tensor& input) {
     const sg::Capture captured(resnet18->layer4);
-    small.plain(input);
+    plain.plain(input);
     captured.output();
   });
-  if (!quick) {
-    methods_that_run_often(small, "");
-    methods_that_run_often(optimised(script_subject("ResNet-18", resnet18, "layer4")), ", optimised");
-  }
-  support::ResNet50 resnet50;
-  network("ResNet-50", resnet50, sg::Layer(resnet50->layer4), "layer4");
-  support::MobileNetV2 mobilenet;
-  network("MobileNetV2", mobilenet, sg::Layer(mobilenet->features), "features");
+  methods_that_run_often(plain, "");
+  methods_that_run_often(small.optimised_script, ", optimised");
+
+  for (const Network* net : {&light, &small, &large}) net->measure(16);
 }

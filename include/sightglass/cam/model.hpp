@@ -14,6 +14,7 @@
 #include "sightglass/cam/splits.hpp"
 #include "sightglass/hooks/find_layers.hpp"
 #include "sightglass/hooks/watch.hpp"
+#include "sightglass/trace/members.hpp"
 #include "sightglass/trace/traced.hpp"
 
 namespace sightglass {
@@ -92,10 +93,7 @@ class Model {
   /// True where the model or any module in it is in training mode.
   bool is_training() const {
     if (script_ == nullptr) {
-      bool any = false;
-      const torch::nn::Module& root = *module_;
-      root.apply([&](const torch::nn::Module& module) { any = any || module.is_training(); });
-      return any;
+      return detail::any_module(*module_, [](const torch::nn::Module& module) { return module.is_training(); });
     }
     for (const torch::jit::Module& module : script_module_.modules()) {  // frozen ones have no such flag
       if (module.hasattr("training") && module.is_training()) return true;

@@ -64,6 +64,10 @@ struct Event {
   void let_go() {
     for (TensorRef& argument : arguments) argument.let_go();
   }
+  void clear() {
+    arguments.clear();
+    results.clear();
+  }
 };
 
 /// The last `capacity` events; each has a number that counts from the first.
@@ -73,9 +77,8 @@ class History {
 
   Event& begin(const c10::FunctionSchema* schema) {
     Event& event = ring_[count_++ % capacity];
+    event.clear();
     event.schema = schema;
-    event.arguments.clear();
-    event.results.clear();
     return event;
   }
 
@@ -85,7 +88,11 @@ class History {
   const Event& operator[](uint64_t number) const { return ring_[number % capacity]; }
   Event& operator[](uint64_t number) { return ring_[number % capacity]; }
 
-  void clear() { *this = History(); }
+  /// Forgets all; the room for it is kept, as it is needed again.
+  void clear() {
+    for (Event& event : ring_) event.clear();
+    count_ = 0;
+  }
 
  private:
   std::array<Event, capacity> ring_;

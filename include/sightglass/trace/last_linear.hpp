@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/generated/Functions.h>
 
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -21,16 +22,34 @@ struct Onward {
   at::Tensor gradient;
 };
 
+/// The columns of `gradient` `[N, K]` that hold anything but zeros.
+template <class Number>
+std::vector<int64_t> columns_in_use(const at::Tensor& gradient) {
+  const at::Tensor values = gradient.to(c10::CppTypeToScalarType<Number>::value).contiguous();
+  const Number* const data = values.data_ptr<Number>();
+  const int64_t columns = values.size(1);
+  std::vector<int64_t> used;
+  for (int64_t column = 0; column < columns; ++column) {
+    bool any = false;
+    for (int64_t row = 0; row < values.size(0); ++row) any = any || data[row * columns + column] != 0;
+    if (any) used.push_back(column);
+  }
+  return used;
+}
+
 /// What `gradient` `[N, K]` with respect to `output` becomes in front of the linear layer that made it, where it is
 /// that of few classes. Looks at values, so on the CPU only.
 inline std::optional<Onward> before_last_linear(const at::Tensor& output, const at::Tensor& gradient) {
   if (!output.is_cpu() || output.dim() != 2 || !output.requires_grad() || output.is_leaf()) return std::nullopt;
   auto* const linear = dynamic_cast<autograd::generated::AddmmBackward0*>(output.grad_fn().get());
   if (linear == nullptr || linear->alpha.toDouble() != 1 || !linear->next_edge(1).is_valid()) return std::nullopt;
-  const at::Tensor classes = gradient.ne(0).any(0).nonzero().squeeze(1);
-  constexpr int64_t few = 8;
-  if (classes.numel() == 0 || classes.numel() * few > gradient.size(1)) return std::nullopt;
   const at::NoGradGuard no_graph;
+  std::vector<int64_t> in_use =
+      gradient.scalar_type() == at::kFloat ? columns_in_use<float>(gradient) : columns_in_use<double>(gradient);
+  constexpr int64_t few = 8;
+  const auto count = static_cast<int64_t>(in_use.size());
+  if (count == 0 || count * few > gradient.size(1)) return std::nullopt;
+  const at::Tensor classes = at::from_blob(in_use.data(), {count}, at::kLong);
   const at::Tensor rows = linear->mat2_.unpack().t().index_select(0, classes);  // [K', C]
   return Onward{linear->next_edge(1), at::mm(gradient.index_select(1, classes), rows)};
 }

@@ -13,15 +13,16 @@
 #include <vector>
 
 #include "sightglass/trace/callable.hpp"
+#include "sightglass/trace/members.hpp"
 #include "sightglass/trace/runnable.hpp"
 
 /// `torch::nn` modules as runnables.
 namespace sightglass::detail {
 
 inline bool has_state(const torch::nn::Module& module) {
-  if (!module.parameters(/*recurse=*/false).empty() || !module.buffers(/*recurse=*/false).empty()) return true;
-  const auto children = module.children();
-  return std::any_of(children.begin(), children.end(), [](const auto& child) { return has_state(*child); });
+  return any_module(module, [](const torch::nn::Module& each) {
+    return !MembersOf::parameters(each).is_empty() || !MembersOf::buffers(each).is_empty();
+  });
 }
 
 /// Training flags of a module and all inside of it, as one number.
@@ -52,15 +53,14 @@ class ModuleRunnable : public Runnable {
   std::vector<size_t> input_counts() const override { return callable_.input_counts; }
   uint64_t mode() const override { return training_flags(modules_); }
 
-  // Module by module: LibTorch's own recursion makes a name for each tensor, which costs more than a small explanation.
   std::vector<at::Tensor> state() const override {
     std::vector<at::Tensor> all = buffers();
-    collect(all, [](const torch::nn::Module& module) { return module.parameters(/*recurse=*/false); });
+    collect(all, MembersOf::parameters);
     return all;
   }
   std::vector<at::Tensor> buffers() const override {
     std::vector<at::Tensor> all;
-    collect(all, [](const torch::nn::Module& module) { return module.buffers(/*recurse=*/false); });
+    collect(all, MembersOf::buffers);
     return all;
   }
 
@@ -74,12 +74,11 @@ class ModuleRunnable : public Runnable {
   std::shared_ptr<torch::nn::Module> module() const { return module_.lock(); }
 
  private:
-  template <class TensorsOf>
-  void collect(std::vector<at::Tensor>& into, TensorsOf&& tensors_of) const {
+  void collect(std::vector<at::Tensor>& into, const MembersOf::Tensors& (*tensors_of)(const torch::nn::Module&)) const {
     for (const auto& weak : modules_) {
       const auto each = weak.lock();
       if (each == nullptr) continue;
-      for (at::Tensor& tensor : tensors_of(*each)) into.push_back(std::move(tensor));
+      for (const auto& item : tensors_of(*each)) into.push_back(item.value());
     }
   }
 

@@ -100,11 +100,11 @@ class C10_EXPORT Tracker final : public Listener {
     if (in_backward()) return op.callBoxed(stack);
     if (removals_.exchange(0) > 0) purge();
     const Handling handling(handling_);
-    const std::vector<Follower*> touched = record(op, stack);
+    record(op, stack);
     try {
       for (size_t i = 0; i < followers_.size(); ++i) {
         Follower* const follower = followers_[i].get();
-        const bool reads = std::find(touched.begin(), touched.end(), follower) != touched.end();
+        const bool reads = std::find(touched_.begin(), touched_.end(), follower) != touched_.end();
         follower->before(op, stack, history_, reads);
       }
       if (!kept_.empty()) save_what_is_written(op, stack);
@@ -220,15 +220,15 @@ class C10_EXPORT Tracker final : public Listener {
     return std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_history(); });
   }
 
-  /// Writes the operation into the history; returns the followers whose parameters it reads, and does not write.
-  std::vector<Follower*> record(const OperatorHandle& op, const Stack& stack) {
+  /// Writes the operation into the history; notes the followers whose parameters it reads, and does not write.
+  void record(const OperatorHandle& op, const Stack& stack) {
     constexpr uint64_t recent = 8;
     if (history_.count() >= recent) history_[history_.count() - recent].let_go();
     Event& event = history_.begin(&op.schema());
     const bool wanted = wants_history();
     const bool keep_alive =
         wanted && std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_recent(); });
-    std::vector<Follower*> touched;
+    touched_.clear();
     const auto& declared = op.schema().arguments();
     const auto given = arguments(op, stack);
     for (size_t i = 0; i < given.size(); ++i) {
@@ -243,11 +243,10 @@ class C10_EXPORT Tracker final : public Listener {
         const Reader first(tensor.unsafeGetTensorImpl(), nullptr);
         for (auto reader = std::lower_bound(readers_.begin(), readers_.end(), first);
              reader != readers_.end() && reader->first == first.first; ++reader) {
-          touched.push_back(reader->second);
+          touched_.push_back(reader->second);
         }
       });
     }
-    return touched;
   }
 
   void record_results(const OperatorHandle& op, const Stack& stack) {
@@ -263,8 +262,10 @@ class C10_EXPORT Tracker final : public Listener {
     for (const auto& follower : followers_) {
       if (follower->length() > 0) under_way_.push_back(follower.get());
     }
-    std::stable_sort(under_way_.begin(), under_way_.end(),
-                     [](const auto* a, const auto* b) { return a->length() < b->length(); });
+    if (under_way_.size() > 1) {
+      std::stable_sort(under_way_.begin(), under_way_.end(),
+                       [](const auto* a, const auto* b) { return a->length() < b->length(); });
+    }
     for (Follower* const follower : under_way_) follower->after(op, stack);
   }
 
@@ -275,6 +276,7 @@ class C10_EXPORT Tracker final : public Listener {
   Tape* tape_ = nullptr;
   History history_;
   std::vector<std::unique_ptr<Follower>> followers_;
+  std::vector<Follower*> touched_;
   std::vector<Follower*> under_way_;
   using Reader = std::pair<const void*, Follower*>;
   std::vector<Reader> readers_;  // a parameter's address and whose it is, sorted

@@ -11,6 +11,21 @@
 
 namespace sightglass::detail {
 
+/// The bin of each value; `bins` for those outside of [low, high] and for NaN. There is no branch: which way the next
+/// value goes cannot be foretold, and a wrong guess costs more than all else.
+inline void find_bins(const float* values, int64_t size, int64_t bins, float low, float high, int32_t* bin) {
+  const auto scale = static_cast<float>(bins);
+  const auto last = static_cast<float>(bins - 1);
+  const auto outside = static_cast<int32_t>(bins);
+  for (int64_t i = 0; i < size; ++i) {
+    const float x = values[i];
+    const float place = (x - low) * scale / (high - low);
+    const auto at = static_cast<int32_t>(std::min(last, std::max(0.0F, place)));
+    const int32_t inside = static_cast<int32_t>(x >= low) & static_cast<int32_t>(x <= high);
+    bin[i] = (at & -inside) | (outside & (inside - 1));
+  }
+}
+
 /// Counts of `size` values; the last count is of those outside of [low, high] and of NaN. Four tables in turn, since
 /// neighbours often fall into one bin and would wait for each other.
 inline void count_bins(const float* values, int64_t size, int64_t bins, float low, float high,
@@ -20,17 +35,9 @@ inline void count_bins(const float* values, int64_t size, int64_t bins, float lo
   const auto bins_of_table = static_cast<size_t>(bins + 1);
   std::vector<int32_t> table(tables * bins_of_table, 0);
   std::array<int32_t, piece> bin;
-  const auto last = static_cast<int32_t>(bins - 1);
-  const auto outside = static_cast<int32_t>(bins);
-  const auto scale = static_cast<float>(bins);
   for (int64_t start = 0; start < size; start += piece) {
     const int64_t length = std::min(piece, size - start);
-    for (int64_t i = 0; i < length; ++i) {
-      const float x = values[start + i];
-      const bool inside = x >= low && x <= high;
-      const auto at = static_cast<int32_t>(((inside ? x : low) - low) * scale / (high - low));
-      bin[static_cast<size_t>(i)] = inside ? std::min(at, last) : outside;
-    }
+    find_bins(values + start, length, bins, low, high, bin.data());
     for (int64_t i = 0; i < length; ++i) {
       const auto in_table = static_cast<size_t>(bin[static_cast<size_t>(i)]);
       ++table[static_cast<size_t>(i) % tables * bins_of_table + in_table];

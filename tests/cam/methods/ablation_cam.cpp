@@ -43,6 +43,46 @@ TEST_CASE("Ablation-CAM is the loop over channels") {
   CHECK(support::near(sg::explain(net, x, net->features, sg::AblationCam{}, sg::Target(1)).map(), wanted.relu()));
 }
 
+namespace {
+
+/// Writes on the activations that it is given, and ends in a view of them.
+struct WritingNetImpl : torch::nn::Module {
+  torch::nn::Conv2d conv{torch::nn::Conv2dOptions(3, 6, 3)};
+  WritingNetImpl() { register_module("conv", conv); }
+  at::Tensor forward(const at::Tensor& x) { return conv->forward(x).mul_(2).flatten(1); }
+};
+TORCH_MODULE(WritingNet);
+
+/// Does not write, and ends in a view.
+struct ViewingNetImpl : torch::nn::Module {
+  torch::nn::Conv2d conv{torch::nn::Conv2dOptions(3, 6, 3)};
+  ViewingNetImpl() { register_module("conv", conv); }
+  at::Tensor forward(const at::Tensor& x) { return conv->forward(x).flatten(1); }
+};
+TORCH_MODULE(ViewingNet);
+
+/// The target is the first value of channel 2: only that channel weighs, whatever `max_batch` cuts the runs into.
+template <class Net>
+void check_only_its_channel_weighs(Net net) {
+  net->eval();
+  const at::Tensor x = torch::randn({2, 3, 5, 4});
+  const torch::NoGradGuard no_gradients;
+  const at::Tensor channel = net->conv->forward(x).select(1, 2);
+  for (const int64_t max_batch : {1, 4, 6, 0}) {
+    const auto map =
+        sg::explain(net, x, net->conv, sg::AblationCam{{max_batch, {}}}, sg::Target(int64_t{2 * 3 * 2})).map();
+    CHECK(support::near(map, channel.relu()));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("Ablation-CAM is not misled by a model that writes on its activations or returns them") {
+  torch::manual_seed(1);
+  check_only_its_channel_weighs(WritingNet());
+  check_only_its_channel_weighs(ViewingNet());
+}
+
 TEST_CASE("Ablation-CAM: a batch is its images, max_batch, progress") {
   support::check_batch_is_its_images(sg::AblationCam{});
   support::check_runs(sg::AblationCam{});
