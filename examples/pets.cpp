@@ -28,8 +28,8 @@ namespace {
 struct Options {
   std::string folder;
   bool shapes = false;
-  size_t pictures = 256;
-  std::string backbone;
+  size_t pictures = 2000;
+  std::string backbone = "resnet18";
   std::string weights;
   size_t folds = 0;
   double valid = 0.2;
@@ -44,16 +44,20 @@ struct Options {
   std::string out = "pets";
 };
 
+/// What suits drawn pictures and a small network that knows nothing, where the command line does not say otherwise.
+void choose_for_shapes(const CLI::App& app, Options& options) {
+  if (app.count("--backbone") == 0) options.backbone = "tiny";
+  if (app.count("--epochs") == 0) options.epochs = 40;
+  if (app.count("--rate") == 0) options.rate = 2e-2;
+  if (app.count("--size") == 0) options.loading.size = 112;
+  if (app.count("--batch") == 0) options.loading.batch = 32;
+}
+
 support::PictureSet read_set(const Options& options) {
   if (options.shapes) return support::drawn_pictures(options.pictures, 224, options.seed);
   support::PictureSet set = support::pets_in(options.folder, options.loading.workers);
   if (!options.boxes.empty()) support::add_boxes(set, options.boxes);
   return set;
-}
-
-std::string backbone_name(const Options& options) {
-  if (!options.backbone.empty()) return options.backbone;
-  return options.shapes ? "tiny" : "resnet18";
 }
 
 /// The classifier of a trained network is not wanted; whatever else does not meet is told.
@@ -69,16 +73,15 @@ void load_backbone(support::BackboneImpl& backbone, const std::string& path) {
 
 support::PetsNet make_net(const Options& options, size_t classes, size_t fold) {
   torch::manual_seed(support::mixed({options.seed, 2, fold}));
-  const std::string name = backbone_name(options);
   for (const support::NamedBackbone& named : support::backbones()) {
-    if (named.name != name) continue;
+    if (named.name != options.backbone) continue;
     const std::shared_ptr<support::BackboneImpl> backbone = named.make();
     if (!options.weights.empty()) load_backbone(*backbone, options.weights);
     return support::PetsNet(backbone, static_cast<int64_t>(classes));
   }
   std::string known;
   for (const support::NamedBackbone& named : support::backbones()) known += " " + named.name;
-  throw support::UsageError("--backbone " + name + ": not known; known are" + known);
+  throw support::UsageError("--backbone " + options.backbone + ": not known; known are" + known);
 }
 
 support::Learner::Settings learning(const Options& options, const support::PictureSet& set, size_t parts, size_t fold) {
@@ -89,8 +92,8 @@ support::Learner::Settings learning(const Options& options, const support::Pictu
   settings.seed = support::mixed({options.seed, 3, fold});
   settings.description =
       c10::str(set.items.size(), " pictures of ", options.shapes ? "shapes" : options.folder, ", part ", fold + 1,
-               " of ", parts, ", ", backbone_name(options), options.weights.empty() ? "" : " from " + options.weights,
-               ", ", settings.frozen_epochs, " + ", settings.epochs, " epochs, rate ", options.rate, ", batch ",
+               " of ", parts, ", ", options.backbone, options.weights.empty() ? "" : " from " + options.weights, ", ",
+               settings.frozen_epochs, " + ", settings.epochs, " epochs, rate ", options.rate, ", batch ",
                options.loading.batch, ", size ", options.loading.size, ", seed ", options.seed);
   return settings;
 }
@@ -113,7 +116,7 @@ Trained train(const Options& options, const support::PictureSet& set, size_t par
   support::Learner learner(trained.net, kind, learning(options, set, parts, fold));
   learner.fit(set, trained.split, options.loading, checkpoint);
   if (fold == 0 && learner.stats().steps() > 0) {
-    const sg::DashboardOptions titled = sg::DashboardOptions().title(backbone_name(options));
+    const sg::DashboardOptions titled = sg::DashboardOptions().title(options.backbone);
     support::write_picture(folder / "dashboard.png", sg::dashboard(learner.stats(), titled));
   }
   trained.scores =
@@ -179,9 +182,10 @@ void add_options(CLI::App& app, Options& options) {
   CLI::Option* const folder = app.add_option("folder", options.folder, "pictures; a capital first letter is a cat's");
   app.add_flag("--shapes", options.shapes, "pictures that the program draws itself, in place of a folder")
       ->excludes(folder);
-  app.add_option("--pictures", options.pictures, "how many to draw for --shapes; 256 by default")->check(count);
-  app.add_option("--backbone", options.backbone,
-                 "resnet18 (default), resnet34, resnet50, mobilenet_v2, squeezenet1_0, or tiny (with --shapes)");
+  app.add_option("--pictures", options.pictures, "how many to draw for --shapes; 2000 by default")->check(count);
+  app.add_option(
+      "--backbone", options.backbone,
+      "resnet18 (default), resnet34, resnet50, mobilenet_v2, squeezenet1_0, or tiny, the default for --shapes");
   app.add_option("--weights", options.weights,
                  "the backbone's state dict as Python saved it; else random, and no frozen epochs");
   app.add_option("--folds", options.folds, "train so many networks, each judged by another part of the pictures")
@@ -190,11 +194,13 @@ void add_options(CLI::App& app, Options& options) {
       ->check(CLI::Range(0.01, 0.5));
   app.add_option("--frozen-epochs", options.frozen_epochs, "for the head alone; 1 by default")
       ->check(CLI::Range(0, 10000));
-  app.add_option("--epochs", options.epochs, "for all; 3 by default")->check(CLI::Range(0, 10000));
-  app.add_option("--rate", options.rate, "the head's highest learning rate; 0.002 by default")
+  app.add_option("--epochs", options.epochs, "for all; 3 by default, 40 for --shapes")->check(CLI::Range(0, 10000));
+  app.add_option("--rate", options.rate, "the head's highest learning rate; 0.002 by default, 0.02 for --shapes")
       ->check(CLI::Range(1e-7, 1.0));
-  app.add_option("--batch", options.loading.batch, "pictures at once; 16 by default")->check(CLI::Range(2, 4096));
-  app.add_option("--size", options.loading.size, "the side in pixels to which pictures are resized; 224 by default")
+  app.add_option("--batch", options.loading.batch, "pictures at once; 16 by default, 32 for --shapes")
+      ->check(CLI::Range(2, 4096));
+  app.add_option("--size", options.loading.size,
+                 "the side in pixels to which pictures are resized; 224 by default, 112 for --shapes")
       ->check(CLI::Range(32, 2048));
   app.add_option("--workers", options.loading.workers, "threads that load pictures; 2 by default")
       ->check(CLI::Range(1, 256));
@@ -217,6 +223,7 @@ int main(int argc, char** argv) {
   return support::run_program("pets", app, argc, argv, [&] {
     if (options.folder.empty() != options.shapes)
       throw support::UsageError("what to learn from? Give a folder of pictures, or --shapes");
+    if (options.shapes) choose_for_shapes(app, options);
     run(options);
     return support::all_well;
   });

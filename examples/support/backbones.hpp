@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "shapes_net.hpp"
+
 // Convolutional networks without their classifiers, with torchvision's names, so that what Python saved loads by name.
 namespace support {
 
@@ -94,8 +96,8 @@ class ResNetImpl : public BackboneImpl {
   using Kind = ResidualImpl::Kind;
 
   /// `blocks`: how many there are in each of the four groups.
-  ResNetImpl(Kind kind, const std::vector<int64_t>& blocks, int64_t width = 64)
-      : BackboneImpl(8 * width * ResidualImpl::expansion(kind), "layer4", "layer3"), in_(width) {
+  ResNetImpl(Kind kind, const std::vector<int64_t>& blocks)
+      : BackboneImpl(8 * width * ResidualImpl::expansion(kind), "layer4", "layer3") {
     conv1_ = register_module("conv1", convolution(3, width, 7, 2));
     bn1_ = register_module("bn1", nn::BatchNorm2d(width));
     for (size_t i = 0; i < 4; ++i) {
@@ -116,7 +118,8 @@ class ResNetImpl : public BackboneImpl {
   }
 
  private:
-  int64_t in_;
+  static constexpr int64_t width = 64;
+  int64_t in_ = width;
   nn::Conv2d conv1_ = nullptr;
   nn::BatchNorm2d bn1_ = nullptr;
   std::vector<nn::Sequential> groups_;
@@ -218,6 +221,16 @@ class SqueezeNetImpl : public BackboneImpl {
   nn::Sequential features_;
 };
 
+// ---- What drawn shapes can be told apart with, from nothing and within minutes
+class TinyNetImpl : public BackboneImpl {
+ public:
+  TinyNetImpl() : BackboneImpl(shapes_channels, "features.14", "features.7") { register_module("features", features_); }
+  torch::Tensor forward(const torch::Tensor& x) override { return features_->forward(x); }
+
+ private:
+  nn::Sequential features_ = shapes_features();
+};
+
 /// A backbone by name, with random weights.
 struct NamedBackbone {
   std::string name;
@@ -226,15 +239,15 @@ struct NamedBackbone {
 
 inline const std::vector<NamedBackbone>& backbones() {
   using Kind = ResidualImpl::Kind;
-  static const auto resnet = [](Kind kind, const std::vector<int64_t>& blocks, int64_t width = 64) {
-    return [=] { return std::make_shared<ResNetImpl>(kind, blocks, width); };
+  static const auto resnet = [](Kind kind, const std::vector<int64_t>& blocks) {
+    return [=] { return std::make_shared<ResNetImpl>(kind, blocks); };
   };
   static const std::vector<NamedBackbone> all{{"resnet18", resnet(Kind::basic, {2, 2, 2, 2})},
                                               {"resnet34", resnet(Kind::basic, {3, 4, 6, 3})},
                                               {"resnet50", resnet(Kind::bottleneck, {3, 4, 6, 3})},
                                               {"mobilenet_v2", [] { return std::make_shared<MobileNetV2Impl>(); }},
                                               {"squeezenet1_0", [] { return std::make_shared<SqueezeNetImpl>(); }},
-                                              {"tiny", resnet(Kind::basic, {2, 2, 2, 2}, 8)}};
+                                              {"tiny", [] { return std::make_shared<TinyNetImpl>(); }}};
   return all;
 }
 

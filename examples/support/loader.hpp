@@ -25,13 +25,13 @@ struct Batch {
 /// Whether a picture is cut and mirrored at random, or taken whole.
 enum class Augment { none, crop_and_flip };
 
-/// A random part of at least a third of the picture, mirrored or not, as fastai's RandomResizedCrop(min_scale=0.35).
-inline cv::Mat augmented(const cv::Mat& picture, uint64_t seed) {
+/// A random part of the picture, mirrored or not, as fastai's RandomResizedCrop(min_scale=smallest).
+inline cv::Mat augmented(const cv::Mat& picture, double smallest, uint64_t seed) {
   std::mt19937_64 random(seed);
   const auto uniform = [&](double low, double high) {
     return low + (high - low) * static_cast<double>(random() >> 11) / 9007199254740992.0;  // 2^53
   };
-  const double share = uniform(0.35, 1.0), ratio = std::exp(uniform(std::log(3.0 / 4), std::log(4.0 / 3)));
+  const double share = uniform(smallest, 1.0), ratio = std::exp(uniform(std::log(3.0 / 4), std::log(4.0 / 3)));
   const double area = share * picture.rows * picture.cols;
   const int width = std::clamp(cvRound(std::sqrt(area * ratio)), 1, picture.cols);
   const int height = std::clamp(cvRound(std::sqrt(area / ratio)), 1, picture.rows);
@@ -90,7 +90,8 @@ class Loader {
       try {
         const Item& item = set_.items[chosen_[first + i]];
         cv::Mat picture = item.picture();
-        if (augment_ == Augment::crop_and_flip) picture = augmented(picture, mixed({seed_, chosen_[first + i]}));
+        if (augment_ == Augment::crop_and_flip)
+          picture = augmented(picture, set_.smallest_part, mixed({seed_, chosen_[first + i]}));
         inputs[i] = sightglass::to_tensor(picture, sightglass::imagenet(settings_.size));
         labels[i] = torch::tensor({item.label});
       } catch (...) {

@@ -68,6 +68,7 @@ struct PictureSet {
   std::vector<std::string> vocabulary;
   std::vector<Item> items;
   size_t broken = 0;
+  double smallest_part = 0.35;  ///< of a picture that still shows what it is of; fastai's `min_scale`
 };
 
 /// A folder of pictures named as the Oxford-IIIT Pets are: a capital first letter is a cat. Pictures that cannot be
@@ -89,7 +90,7 @@ inline PictureSet pets_in(const std::string& folder, int workers) {
     }
   };
   in_parallel(paths.size(), workers, check);
-  PictureSet set{{"dog", "cat"}, {}, 0};
+  PictureSet set{{"dog", "cat"}, {}};
   std::vector<size_t> counts(2);
   for (size_t i = 0; i < paths.size(); ++i) {
     if (!complaints[i].empty()) {
@@ -109,7 +110,8 @@ inline PictureSet pets_in(const std::string& folder, int workers) {
 
 /// Pictures as `shapes` draws them, of `size` x `size` pixels.
 inline PictureSet drawn_pictures(size_t count, int size, uint64_t seed) {
-  PictureSet set{drawing::class_names(), {}, 0};
+  PictureSet set{drawing::class_names(), {}};
+  set.smallest_part = 0.9;  // the one shape is small, and anywhere
   for (size_t i = 0; i < count; ++i) {
     const int label = static_cast<int>(i % set.vocabulary.size());
     const std::function<drawing::Scene()> draw = [=] {

@@ -11,30 +11,42 @@
 
 namespace support {
 
-/// The network of `shapes`: convolutions, global average pooling, one linear layer: what CAM asks for.
+constexpr int64_t shapes_channels = 64;
+
+/// The convolutions of `shapes`: `[N, 3, H, W]` to `[N, shapes_channels, H / 16, W / 16]`.
 ///
 /// Pictures are seen at a quarter of their size, and places are halved twice, by pooling and not by strides: an element
 /// of the last map then lies in the middle of the pixels that it stands for, so that a map is not drawn beside its
 /// object.
-struct ShapesNetImpl : torch::nn::Module {
+inline torch::nn::Sequential shapes_features() {
   torch::nn::Sequential features;
+  const auto add_block = [&](int64_t from, int64_t to) {
+    features->push_back(torch::nn::Conv2d(torch::nn::Conv2dOptions(from, to, 3).padding(1).bias(false)));
+    features->push_back(torch::nn::BatchNorm2d(to));
+    features->push_back(torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)));
+  };
+  features->push_back(torch::nn::AvgPool2d(4));
+  add_block(3, 16);
+  features->push_back(torch::nn::MaxPool2d(2));
+  add_block(16, 32);
+  features->push_back(torch::nn::MaxPool2d(2));
+  add_block(32, shapes_channels);
+  add_block(shapes_channels, shapes_channels);
+  return features;
+}
+
+/// The network of `shapes`: convolutions, global average pooling, one linear layer: what CAM asks for.
+struct ShapesNetImpl : torch::nn::Module {
+  torch::nn::Sequential features = shapes_features();
   torch::nn::BatchNorm1d pooled_norm = nullptr;
   torch::nn::Linear classifier = nullptr;
 
   explicit ShapesNetImpl(int64_t classes) {
-    constexpr int64_t channels = 64;
-    features->push_back(torch::nn::AvgPool2d(4));
-    add_block(3, 16);
-    features->push_back(torch::nn::MaxPool2d(2));
-    add_block(16, 32);
-    features->push_back(torch::nn::MaxPool2d(2));
-    add_block(32, channels);
-    add_block(channels, channels);
     register_module("features", features);
     // An object is a tenth of its picture and hardly moves a mean over all of it; normalised, the means are seen at
     // once.
-    pooled_norm = register_module("pooled_norm", torch::nn::BatchNorm1d(channels));
-    classifier = register_module("classifier", torch::nn::Linear(channels, classes));
+    pooled_norm = register_module("pooled_norm", torch::nn::BatchNorm1d(shapes_channels));
+    classifier = register_module("classifier", torch::nn::Linear(shapes_channels, classes));
   }
 
   /// `x` `[N, 3, H, W]`, normalised as for ImageNet; gives `[N, classes]`.
@@ -53,13 +65,6 @@ struct ShapesNetImpl : torch::nn::Module {
     classifier->weight.mul_(scale);
     unregister_module("pooled_norm");
     pooled_norm = nullptr;
-  }
-
- private:
-  void add_block(int64_t from, int64_t to) {
-    features->push_back(torch::nn::Conv2d(torch::nn::Conv2dOptions(from, to, 3).padding(1).bias(false)));
-    features->push_back(torch::nn::BatchNorm2d(to));
-    features->push_back(torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)));
   }
 };
 TORCH_MODULE(ShapesNet);
