@@ -9,8 +9,10 @@
 
 namespace sg = sightglass;
 
-TEST_CASE("without max_batch, an input of a run takes at most 10 MB, and one image at least") {
-  CHECK(sg::detail::batch_for({}, torch::zeros({3, 224, 224})) == 16);  // 602112 bytes each
+TEST_CASE("without max_batch, what a run is given takes at most 3 or 10 MB, and one image at least") {
+  CHECK(sg::detail::batch_for({}, torch::zeros({3, 224, 224})) == 4);  // 602112 bytes each
+  CHECK(sg::detail::batch_for({}, torch::zeros({3, 224, 224}), sg::Tail::again) == 16);
+  CHECK(sg::detail::batch_for({}, torch::zeros({3, 224, 224}, at::kMeta)) == 16);
   CHECK(sg::detail::batch_for({}, torch::zeros({1})) == 256);
   CHECK(sg::detail::batch_for({}, torch::zeros({1}).expand({3, 4000, 4000})) == 1);
   CHECK(sg::detail::batch_for({5, {}}, torch::zeros({1}).expand({3, 4000, 4000})) == 5);

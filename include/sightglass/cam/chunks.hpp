@@ -15,7 +15,9 @@ namespace sightglass {
 
 /// How methods that run the model many times do it.
 struct Runs {
-  int64_t max_batch = 0;  ///< most images a run; 0: chosen such that an input takes at most 10 MB
+  /// Most images a run; 0: chosen such that what is changed for each takes at most 10 MB, 3 MB where all of the model
+  /// runs on the CPU.
+  int64_t max_batch = 0;
   /// Told after each run how many of all images (steps, where a method goes by steps) are done. `false` stops: a
   /// method then gives the map of what has been run, a metric throws `Cancelled`.
   std::function<bool(int64_t done, int64_t all)> progress = {};
@@ -29,11 +31,15 @@ class Cancelled : public std::runtime_error {
 
 namespace detail {
 
-inline int64_t batch_for(const Runs& runs, const at::Tensor& image) {
+/// How many images a run takes. `changed`: of one image, the input or, where the tail alone runs `again`, the
+/// activations.
+inline int64_t batch_for(const Runs& runs, const at::Tensor& changed, Tail tail = Tail::once) {
   TORCH_CHECK(runs.max_batch >= 0, "max_batch: came ", runs.max_batch, ", expected a number of images, or 0");
   if (runs.max_batch > 0) return runs.max_batch;
-  constexpr int64_t bytes = 10'000'000;
-  return std::clamp<int64_t>(bytes / std::max<int64_t>(1, image.numel() * image.element_size()), 1, 256);
+  // Early layers give many times what they get. On the CPU, tensors beyond 32 MB come from the system and go back to it
+  // each time, which costs up to as much as the computing.
+  const int64_t bytes = changed.is_cpu() && tail == Tail::once ? 3'000'000 : 10'000'000;
+  return std::clamp<int64_t>(bytes / std::max<int64_t>(1, changed.numel() * changed.element_size()), 1, 256);
 }
 
 inline bool goes_on(const Runs& runs, int64_t done, int64_t all) { return !runs.progress || runs.progress(done, all); }
@@ -67,11 +73,12 @@ inline at::Tensor of_image(int64_t image, int64_t count) { return at::full({coun
 /// Gives the scores of variants number `first` to `last` of an image.
 using ScoreOfRange = std::function<at::Tensor(int64_t image, int64_t first, int64_t last)>;
 
-/// `[N, count]`: scores of `count` variants of each image of `changed`, the input or the activations; -infinity for
-/// those that were not run, as the caller stopped.
-inline at::Tensor scores_so_far(const Runs& runs, const at::Tensor& changed, int64_t count, const ScoreOfRange& score) {
+/// `[N, count]`: scores of `count` variants of each image of `changed`, the input or, where the tail alone runs
+/// `again`, the activations; -infinity for those that were not run, as the caller stopped.
+inline at::Tensor scores_so_far(const Runs& runs, const at::Tensor& changed, int64_t count, const ScoreOfRange& score,
+                                Tail tail = Tail::once) {
   const int64_t images = changed.size(0);
-  const int64_t batch = batch_for(runs, changed.select(0, 0));
+  const int64_t batch = batch_for(runs, changed.select(0, 0), tail);
   at::Tensor scores;
   int64_t done = 0;
   bool going_on = true;
