@@ -55,7 +55,7 @@ cv::Mat concept_picture(const sg::Pass& pass, const cv::Mat& photo, const suppor
 
 void draw(const Options& options) {
   const support::Labels labels = options.labels.empty() ? support::Labels() : support::Labels::read(options.labels);
-  const sg::Model model = support::load_model(options.model);
+  const sg::Model model = sg::Model(support::load_model(options.model)).optimised();
   const support::Input input = support::read_input(options.picture, options.size);
   const std::string layer = options.layer.empty() ? sg::suggest_layer(model, input.batch) : options.layer;
   const sg::Pass pass(model, input.batch.slice(0, 0, 1), {model.layer(layer)}, sg::Tail::again);
@@ -94,7 +94,8 @@ void draw(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app(
-      "All methods on one picture, as one grid. Takes a minute or two: some run the model thousands of times.");
+      "All methods on one picture, as one grid. Takes some minutes: SS-CAM and others run the model thousands of "
+      "times.");
   app.add_option("model", options.model, "a TorchScript file")->required();
   app.add_option("picture", options.picture, "a picture, or a .npy array as explain takes it")->required();
   app.add_option("--layer", options.layer, "a layer's path; the last one with a spatial output by default");

@@ -15,7 +15,7 @@ Split split_at(const torch::jit::Module& module, const std::vector<std::string>&
   std::set<const void*> places;
   for (const std::string& name : names) places.insert(sightglass::layer(module, name).place().key);
   const auto model = ScriptModel::of(module);
-  return Split(*model->marked_graph(), model->object(), places);
+  return Split(*model->marked_graph(), model->object(), places, 4);
 }
 
 Tensor pictures(int64_t count) {
@@ -27,7 +27,59 @@ const void* place(const torch::jit::Module& module, const std::string& name) {
   return sightglass::layer(module, name).place().key;
 }
 
+/// Calls of operations whose name contains `text`, while `run` runs.
+template <class Run>
+int calls_of(const std::string& text, Run&& run) {
+  static int calls;
+  static std::string wanted;
+  calls = 0;
+  wanted = text;
+  const auto handle = at::addThreadLocalCallback(
+      at::RecordFunctionCallback([](const at::RecordFunction& call) -> std::unique_ptr<at::ObserverContext> {
+        if (std::string(call.name()).find(wanted) != std::string::npos) ++calls;
+        return nullptr;
+      }));
+  run();
+  at::removeCallback(handle);
+  return calls;
+}
+
+/// As Python's `nn.BatchNorm2d` is scripted: it looks at the number of dimensions first.
+torch::jit::Module checking_batch_norm(int64_t channels) {
+  torch::jit::Module module = scripts::empty("CheckingBatchNorm2d");
+  module.register_parameter("weight", torch::rand({channels}) + 0.5, false);
+  module.register_parameter("bias", torch::randn({channels}), false);
+  module.register_buffer("running_mean", torch::randn({channels}));
+  module.register_buffer("running_var", torch::rand({channels}) + 0.5);
+  module.define(
+      "def forward(self, x):\n  assert x.dim() == 4, 'expected 4D input'\n"
+      "  return torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, False, 0.1, 0.00001, "
+      "True)\n");
+  return module;
+}
+
 }  // namespace
+
+TEST_CASE("batch norms that look at dimensions first are folded, before and behind the cut") {
+  torch::manual_seed(0);
+  const torch::jit::Module net = scripts::make(
+      "Checking",
+      {{"conv1", scripts::conv(3, 4)},
+       {"bn1", checking_batch_norm(4)},
+       {"relu", scripts::function("ReLU", "torch.relu_(x)")},
+       {"conv2", scripts::conv(4, 5)},
+       {"bn2", checking_batch_norm(5)}},
+      "def forward(self, x):\n"
+      "  return self.bn2.forward(self.conv2.forward(self.relu.forward(self.bn1.forward(self.conv1.forward(x)))))\n");
+  const torch::NoGradGuard no_gradients;
+  const Split split = split_at(net, {"relu"});
+  const Tensor x = pictures(2);
+  const Tensor activations = split.prefix(x);
+  CHECK(calls_of("batch_norm", [&] { split.prefix(x); }) == 0);
+  CHECK(calls_of("batch_norm", [&] { split.tail(activations, x); }) == 0);
+  CHECK(calls_of("batch_norm", [&] { scripts::run(net, x); }) > 0);
+  CHECK(torch::allclose(split.tail(activations, x), scripts::run(net, x), 1e-4, 1e-5));
+}
 
 TEST_CASE("prefix and tail together are the model, for batches of any size") {
   torch::manual_seed(0);

@@ -160,11 +160,12 @@ class Model {
   std::shared_ptr<const detail::Split> make_split(const std::vector<Layer>& layers, const at::Tensor& input) const {
     std::set<const void*> places;
     for (const Layer& layer : layers) places.insert(layer.place().key);
+    const auto dims = static_cast<size_t>(input.dim());
     if (script_ != nullptr) {
-      return std::make_shared<const detail::Split>(*script_->marked_graph(), script_->object(), places);
+      return std::make_shared<const detail::Split>(*script_->marked_graph(), script_->object(), places, dims);
     }
     const detail::Traced traced = trace(layers, input);
-    return std::make_shared<const detail::Split>(*traced.graph, traced.self._ivalue(), places);
+    return std::make_shared<const detail::Split>(*traced.graph, traced.self._ivalue(), places, dims);
   }
 
   detail::Traced trace(const std::vector<Layer>& layers, const at::Tensor& input) const {

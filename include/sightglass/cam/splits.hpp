@@ -29,14 +29,16 @@ inline bool agrees(const at::Tensor& one, const at::Tensor& other) {
 class Splits {
  public:
   using Split = std::shared_ptr<const detail::Split>;
-  /// For what a split is: layers, sizes (none: any), dtype, device.
+  /// For what a split is: layers, sizes (-1: any), dtype, device.
   using Key = std::tuple<std::vector<const void*>, std::vector<int64_t>, at::ScalarType, at::Device>;
 
   static Key key(const std::vector<Layer>& layers, const at::Tensor& input, bool any_size) {
     std::vector<const void*> places;
     for (const Layer& layer : layers) places.push_back(layer.place().key);
     std::sort(places.begin(), places.end());
-    return {places, any_size ? std::vector<int64_t>() : input.sizes().vec(), input.scalar_type(), input.device()};
+    std::vector<int64_t> sizes = input.sizes().vec();
+    if (any_size) std::fill(sizes.begin(), sizes.end(), -1);
+    return {places, sizes, input.scalar_type(), input.device()};
   }
 
   /// Null where there is none, or what it was made from has changed.

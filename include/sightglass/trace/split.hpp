@@ -8,13 +8,16 @@
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 #include <torch/csrc/jit/passes/frozen_ops_to_mkldnn.h>
 #include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/passes/peephole.h>
 #include <torch/csrc/jit/passes/remove_mutation.h>
+#include <torch/csrc/jit/passes/shape_analysis.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -105,10 +108,10 @@ class Freezer {
 class C10_EXPORT Split {
  public:
   /// Splits `marked`, whose first input is the model `self` in evaluation mode, at that of `places` which stands first;
-  /// a place that runs several times stands where its last call ends. Throws `c10::Error` with the reason where that
-  /// cannot be.
+  /// a place that runs several times stands where its last call ends. For inputs of `dims` dimensions. Throws
+  /// `c10::Error` with the reason where that cannot be.
   Split(const jit::Graph& marked, const c10::intrusive_ptr<c10::ivalue::Object>& self,
-        const std::set<const void*>& places) {
+        const std::set<const void*>& places, size_t dims) {
     const KeyOff unseen;
     std::shared_ptr<jit::Graph> graph = const_cast<jit::Graph&>(marked).copy();
     TORCH_CHECK(graph->inputs().size() == 2 && graph->outputs().size() == 1, "it has several inputs or outputs");
@@ -118,6 +121,7 @@ class C10_EXPORT Split {
     jit::EliminateDeadCode(graph);
     TORCH_CHECK(!graph->inputs().at(0)->hasUses(), "it assigns to an attribute, or hands a submodule on");
     graph->eraseInput(0);
+    set_dims(*graph->inputs().at(0), dims);
     drop_marks(*graph->block(), places);
     place_ = find(*graph, places).second;
     prefix_ = code(prefix_of(*graph, places));
@@ -206,7 +210,24 @@ class C10_EXPORT Split {
     return first;
   }
 
-  static Graph prefix_of(jit::Graph& whole, const std::set<const void*>& places) {
+  static void set_dims(jit::Value& value, std::optional<size_t> dims) {
+    value.setType(dims ? c10::TensorType::get()->withDim(*dims) : c10::TensorType::get());
+  }
+  static std::optional<size_t> dims_of(const jit::Value& value) {
+    return value.type()->expectRef<c10::TensorType>().dim();
+  }
+
+  /// Settles what depends on the number of dimensions. Python's batch norms look at it before they run: as long as they
+  /// do, they are not folded, and each look brings a tensor back to its plain layout.
+  static void settle_dims(Graph graph) {
+    jit::RemoveTensorMutation(graph);
+    jit::PropagateInputShapes(graph);
+    jit::PeepholeOptimize(graph);
+    jit::ConstantPropagation(graph);
+    jit::EliminateDeadCode(graph);
+  }
+
+  Graph prefix_of(jit::Graph& whole, const std::set<const void*>& places) {
     Graph graph = whole.copy();
     jit::Node* const cut = find(*graph, places).first;
     jit::Value* const activations = cut->input(0);
@@ -219,7 +240,8 @@ class C10_EXPORT Split {
     }
     cut->destroy();
     drop_marks(*graph->block(), {});
-    jit::RemoveTensorMutation(graph);
+    settle_dims(graph);
+    activations_dims_ = dims_of(*graph->outputs().at(0));
     jit::OptimizeFrozenGraph(graph);
     jit::ConvertFrozenOpsToMKLDNN(graph);
     return graph;
@@ -237,7 +259,7 @@ class C10_EXPORT Split {
     Graph graph = whole.copy();
     jit::Node* const cut = find(*graph, places).first;
     jit::Value* const activations = graph->addInput("activations");
-    activations->setType(cut->output()->type());
+    set_dims(*activations, activations_dims_);
     cut->output()->replaceAllUsesWith(activations);
     for (jit::Node* node = cut; node != graph->param_node();) {
       jit::Node* const before = node->prev();
@@ -250,7 +272,7 @@ class C10_EXPORT Split {
       }
       node = before;
     }
-    jit::RemoveTensorMutation(graph);
+    settle_dims(graph);
     jit::OptimizeFrozenGraph(graph);
     tail_reads_input_ = graph->inputs().at(0)->hasUses();
     // The activations are looked at afterwards.
@@ -267,6 +289,7 @@ class C10_EXPORT Split {
   }
 
   const void* place_ = nullptr;
+  std::optional<size_t> activations_dims_;
   bool tail_reads_input_ = false;
   FrozenValues values_;
   std::shared_ptr<const jit::Code> prefix_;
