@@ -44,7 +44,7 @@ TEST_CASE("a traced model is split at a mark, and gives what the model gives") {
   const Tensor x = torch::randn({2, 3, 32, 32});
   const sightglass::Layer layer = sightglass::layer(net, "layer1");
   const Traced graph = traced(net, layer, x);
-  const Split split(*graph.graph, graph.self._ivalue(), {layer.place().key});
+  const Split split(*graph.graph, graph.self._ivalue(), {layer.place().key}, 4);
   const torch::NoGradGuard no_gradients;
   CHECK(torch::allclose(split.tail(split.prefix(x), x), net->forward(x), 1e-4, 1e-5));
   CHECK_FALSE(split.stale());

@@ -214,7 +214,8 @@ class C10_EXPORT Split {
     value.setType(dims ? c10::TensorType::get()->withDim(*dims) : c10::TensorType::get());
   }
   static std::optional<size_t> dims_of(const jit::Value& value) {
-    return value.type()->expectRef<c10::TensorType>().dim();
+    const auto dims = value.type()->expectRef<c10::TensorType>().dim();
+    return dims ? std::optional<size_t>(*dims) : std::nullopt;  // LibTorch 1.13.1 has an optional of its own
   }
 
   /// Settles what depends on the number of dimensions. Python's batch norms look at it before they run: as long as they
