@@ -51,6 +51,7 @@
 #include "sightglass/cam/pass.hpp"
 #include "sightglass/cam/explain.hpp"
 #include "sightglass/cam/layers.hpp"
+#include "sightglass/cam/full_precision.hpp"
 #include "sightglass/cam/weigh.hpp"
 #include "sightglass/cam/random.hpp"
 #include "sightglass/cam/chunks.hpp"

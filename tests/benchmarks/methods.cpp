@@ -1,7 +1,8 @@
-// What methods cost, as ratios to the plain forward pass of the same run: benchmark_methods [TEXT...].
+// What methods cost, as ratios to the plain forward pass of the same run: benchmark_methods [--cuda] [TEXT...].
 //
 // Medians of interleaved runs; the ratio is the median of neighbouring runs' ratios. Only rows whose network and method
-// hold one of the texts are measured: `benchmark_methods MobileNetV2 Score-CAM`.
+// hold one of the texts are measured: `benchmark_methods MobileNetV2 Score-CAM`. On a GPU each run ends when the GPU
+// has ended.
 
 #include <algorithm>
 #include <cstdio>
@@ -17,6 +18,13 @@
 namespace sg = sightglass;
 
 namespace {
+
+/// Where networks run; the CPU unless told otherwise.
+torch::Device device = torch::kCPU;
+
+void wait_for_device() {
+  if (device.is_cuda()) torch::cuda::synchronize();
+}
 
 /// A network in evaluation mode, and its plain forward pass.
 struct Subject {
@@ -46,9 +54,17 @@ bool is_wanted(const std::string& row) {
 void row(const Subject& net, const std::string& what, int64_t batch, int runs,
          const std::function<void(const torch::Tensor&)>& run) {
   if (!is_wanted(net.name + " " + what)) return;
-  const torch::Tensor input = torch::randn({batch, 3, 224, 224});
+  const torch::Tensor input = torch::randn({batch, 3, 224, 224}).to(device);
   const support::Ratio ratio = support::compare(
-      runs, [&] { net.plain(input); }, [&] { run(input); });
+      runs,
+      [&] {
+        net.plain(input);
+        wait_for_device();
+      },
+      [&] {
+        run(input);
+        wait_for_device();
+      });
   std::printf("%-12s %5lld  %-34s %9.1f %9.1f %9.3f\n", net.name.c_str(), static_cast<long long>(batch), what.c_str(),
               1e3 * ratio.plain, 1e3 * ratio.explained, ratio.paired);
   std::fflush(stdout);
@@ -131,14 +147,21 @@ void methods_that_run_often(const Subject& net, const std::string& form) {
 
 int main(int argc, char** argv) {
   wanted.assign(argv + 1, argv + argc);
+  if (const auto cuda = std::find(wanted.begin(), wanted.end(), "--cuda"); cuda != wanted.end()) {
+    wanted.erase(cuda);
+    device = torch::kCUDA;
+  }
   torch::manual_seed(0);
   at::set_num_threads(2);
-  std::printf("224 x 224, 2 threads, LibTorch %s\n", TORCH_VERSION);
+  std::printf("224 x 224, %s, LibTorch %s\n", device.is_cuda() ? "CUDA" : "2 threads", TORCH_VERSION);
   std::printf("%-12s %5s  %-34s %9s %9s %9s\n", "network", "batch", "method", "plain ms", "ms", "ratio");
 
   support::ResNet18 resnet18;
   support::ResNet50 resnet50;
   support::MobileNetV2 mobilenet;
+  resnet18->to(device);
+  resnet50->to(device);
+  mobilenet->to(device);
   const Network small("ResNet-18", resnet18, sg::Layer(resnet18->layer4), "layer4");
   const Network large("ResNet-50", resnet50, sg::Layer(resnet50->layer4), "layer4");
   const Network light("MobileNetV2", mobilenet, sg::Layer(mobilenet->features), "features");

@@ -1,4 +1,4 @@
-"""What the Python libraries cost, as ratios to the plain forward pass: peers.py [TEXT...].
+"""What the Python libraries cost, as ratios to the plain forward pass: peers.py [--cuda] [TEXT...].
 
 The rows of benchmark_methods, on the same machine: pip install torch==2.13.0 torchvision grad-cam==1.5.7 torchcam==0.5.0.
 Only rows whose network and method hold one of the texts are measured. A library that is not there is left out. Medians of
@@ -16,9 +16,14 @@ import torch
 import torchvision
 
 
+DEVICE = "cuda" if "--cuda" in sys.argv[1:] else "cpu"
+
+
 def seconds(run):
     before = time.perf_counter()
     run()
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
     return time.perf_counter() - before
 
 
@@ -67,10 +72,10 @@ GRADIENT_METHODS = {  # ours: pytorch-grad-cam's name, torchcam's name
 
 
 def row(network, model, what, batch, runs, layer, names):
-    wanted = sys.argv[1:]
+    wanted = [text for text in sys.argv[1:] if text != "--cuda"]
     if wanted and not any(text in f"{network} {what}" for text in wanted):
         return
-    images = torch.randn(batch, 3, 224, 224)
+    images = torch.randn(batch, 3, 224, 224, device=DEVICE)
 
     def plain():
         with torch.no_grad():
@@ -87,14 +92,14 @@ def row(network, model, what, batch, runs, layer, names):
 def main():
     torch.manual_seed(0)
     torch.set_num_threads(2)
-    print(f"224 x 224, 2 threads, PyTorch {torch.__version__}")
+    print(f"224 x 224, {'CUDA' if DEVICE == 'cuda' else '2 threads'}, PyTorch {torch.__version__}")
     print(f"{'network':12} {'batch':>5}  {'method':34} {'peer':17} {'plain ms':>9} {'ms':>9} {'ratio':>9}")
     for network, make, last in (
         ("ResNet-18", torchvision.models.resnet18, "layer4"),
         ("ResNet-50", torchvision.models.resnet50, "layer4"),
         ("MobileNetV2", torchvision.models.mobilenet_v2, "features"),
     ):
-        model = make(weights=None).eval()
+        model = make(weights=None).eval().to(DEVICE)
         layer = getattr(model, last)
         for batch in (1, 16):
             for what, names in GRADIENT_METHODS.items():

@@ -1,35 +1,15 @@
 #include "../../examples/support/methods.hpp"
 #include "support/catch.hpp"
+#include "support/pooled_net.hpp"
 #include "support/small.hpp"
 
 namespace sg = sightglass;
-
-namespace {
-
-/// Features, and a head whose gradient differs from place to place; CAM finds its weights all the same.
-struct PooledNetImpl : torch::nn::Module {
-  PooledNetImpl()
-      : features(register_module(
-            "features", torch::nn::Sequential(torch::nn::Conv2d(torch::nn::Conv2dOptions(2, 5, 3).stride(2).padding(1)),
-                                              torch::nn::ReLU()))),
-        fc(register_module("fc", torch::nn::Linear(5, 4))) {
-    eval();
-  }
-  torch::Tensor forward(const torch::Tensor& x) {
-    return fc->forward(features->forward(x).tanh().mean(at::IntArrayRef{2, 3}));
-  }
-  torch::nn::Sequential features;
-  torch::nn::Linear fc;
-};
-TORCH_MODULE(PooledNet);
-
-}  // namespace
 
 // LeGrad needs attention: tests/cam/methods/legrad.cpp.
 
 TEST_CASE("an image has one map, alone, in any slot of a batch of 16, and twice in a row, by every method") {
   torch::manual_seed(3);
-  PooledNet net;
+  support::PooledNet net;
   const at::Tensor x = support::small_pictures(16);
   const sg::Layer layer(net->features);
   for (const support::Method& method : support::methods()) {

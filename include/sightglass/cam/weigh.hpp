@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "sightglass/cam/full_precision.hpp"
+
 /// Sums over channels and over places, which most methods are made of.
 namespace sightglass::detail {
 
@@ -46,6 +48,7 @@ inline at::Tensor over_each(const at::Tensor& per_image, int64_t dims) {
 
 /// `sum_k weights[n, k] * activations[n, k, s]`: `[N, C]` and `[N, C, *S]` give `[N, *S]`.
 inline at::Tensor weigh(const at::Tensor& weights, const at::Tensor& activations) {
+  const FullPrecision full_precision;
   return at::bmm(weights.unsqueeze(1), activations.flatten(2)).view(map_shape(activations));
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sightglass/cam/cut.hpp"
+#include "sightglass/cam/full_precision.hpp"
 #include "sightglass/cam/weigh.hpp"
 
 namespace sightglass {
@@ -31,6 +32,7 @@ inline at::Tensor with_positive_peak(const at::Tensor& flat) {
 /// chance.
 inline at::Tensor eigen_cam(const at::Tensor& activations, Centring centring = Centring::none) {
   detail::check_activations(activations);
+  const detail::FullPrecision full_precision;
   at::Tensor a = activations.flatten(2);  // [N, C, P]
   if (centring == Centring::channel_means) a = a - a.mean(2, true);
   const bool by_places = a.size(2) <= a.size(1);
