@@ -72,7 +72,7 @@ TEST_CASE("scores that were run are kept when the caller stops, or all are given
   const auto score = [](int64_t image, int64_t first, int64_t last) {
     return torch::arange(first, last, torch::kFloat) + 10 * image;
   };
-  const at::Tensor scores = sg::detail::scores_so_far(runs, torch::zeros({3, 5}), 3, score);
+  const at::Tensor scores = sg::detail::scores_so_far(runs, sg::Tail::once, torch::zeros({3, 5}), 3, score);
   CHECK(scores.slice(0, 0, 2).flatten().slice(0, 0, 5).equal(torch::tensor({0.f, 1.f, 2.f, 10.f, 11.f})));
   CHECK(sg::detail::were_run(scores).sum().item<int64_t>() == 5);
   CHECK_FALSE(sg::detail::were_run(scores)[2].any().item<bool>());

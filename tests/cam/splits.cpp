@@ -47,6 +47,22 @@ void check_method(const Method& method) {
 
 }  // namespace
 
+TEST_CASE("results agree as far as their precision goes") {
+  const at::Tensor y = torch::linspace(-1, 1, 100);
+  const auto agree = [&](double apart, at::ScalarType type) {
+    return sg::detail::agrees((y.to(torch::kDouble) * (1 + apart)).to(type), y.to(type));
+  };
+  CHECK(agree(5e-4, torch::kFloat));
+  CHECK_FALSE(agree(2e-3, torch::kFloat));
+  CHECK_FALSE(agree(2e-3, torch::kDouble));
+  CHECK(agree(5e-3, torch::kHalf));
+  CHECK_FALSE(agree(2e-2, torch::kHalf));
+  CHECK(agree(2e-2, torch::kBFloat16));
+  CHECK_FALSE(agree(1e-1, torch::kBFloat16));
+  CHECK_FALSE(sg::detail::agrees(y, y.slice(0, 1)));
+  CHECK_FALSE(sg::detail::agrees(y, y.to(torch::kDouble)));
+}
+
 TEST_CASE("an optimised model gives the maps of the plain one, by every kind of method") {
   check_method(sg::GradCam{});
   check_method(sg::LayerCam{});

@@ -38,8 +38,9 @@ TEST_CASE("every metric gives on a GPU what it gives on the CPU") {
   };
   const std::vector<Tensor> wanted = all(nets.cpu, x), got = all(nets.gpu, x.cuda());
   for (size_t i = 0; i < got.size(); ++i) {
-    INFO(i);
-    CHECK(same_on_gpu(got[i], wanted[i], 1e-5));
+    INFO(i << ":\n" << got[i] << "\nfor\n" << wanted[i]);
+    // ROAD removes a share of the pixels: of two that are equal but for rounding, the devices may take either.
+    CHECK(same_on_gpu(got[i], wanted[i], i >= 6 && i <= 8 ? 1e-3 : 1e-5));
   }
 }
 

@@ -21,7 +21,8 @@ inline std::string script_of_forward(const nn::Module& module) {
            ", [1, 1], " + std::to_string(conv->options.groups()) + ")";
   }
   if (module.as<nn::BatchNorm2dImpl>() != nullptr) {
-    return "if self.training:\n    self.num_batches_tracked.add_(1)\n  return torch.batch_norm(x, self.weight, "
+    return "assert x.dim() == 4, 'expected 4D input'\n  if self.training:\n    self.num_batches_tracked.add_(1)\n  "
+           "return torch.batch_norm(x, self.weight, "
            "self.bias, self.running_mean, self.running_var, self.training, 0.1, 0.00001, True)";
   }
   if (module.as<nn::LinearImpl>() != nullptr) return "return torch.linear(x, self.weight, self.bias)";

@@ -50,8 +50,9 @@ inline jit::Module linear(int64_t in, int64_t out) {
   return module;
 }
 
-/// Counts its batches while it trains: by a new tensor (older files), or in place (newer ones).
-inline jit::Module batch_norm(int64_t channels, bool in_place) {
+/// Looks at the number of dimensions first. Counts its batches while it trains: by a new tensor (older files), or in
+/// place (newer ones).
+inline jit::Module batch_norm(int64_t channels, bool in_place = true) {
   jit::Module module = empty(in_place ? "BatchNorm2dInPlace" : "BatchNorm2d");
   module.register_parameter("weight", torch::rand({channels}) + 0.5, false);
   module.register_parameter("bias", torch::randn({channels}), false);
@@ -61,7 +62,7 @@ inline jit::Module batch_norm(int64_t channels, bool in_place) {
   const std::string count =
       in_place ? "self.num_batches_tracked.add_(1)" : "self.num_batches_tracked = self.num_batches_tracked + 1";
   module.define(
-      "def forward(self, x):\n  if self.training:\n    " + count +
+      "def forward(self, x):\n  assert x.dim() == 4, 'expected 4D input'\n  if self.training:\n    " + count +
       "\n  return torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.training, 0.1, "
       "0.00001, True)\n");
   return module;

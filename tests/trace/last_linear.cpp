@@ -44,6 +44,22 @@ TEST_CASE("the gradient of one class reads that class's weights only") {
   check([](const Tensor& output) { return output.select(1, 2) * 3 - output.select(1, 4); }, true);
 }
 
+TEST_CASE("the gradient of a class an image is its row of the weights, without a look at values") {
+  torch::nn::Linear fc(6, 20);
+  const Head head = run(fc, 3);
+  const Tensor classes = torch::tensor({3, 19, 3});
+  const Tensor score = head.output.gather(1, classes.unsqueeze(1)).squeeze(1);
+  const Tensor wanted = torch::autograd::grad({score.sum()}, {head.activations}, {}, /*retain_graph=*/true).front();
+  CHECK(torch::allclose(gradients_of(score, head.output, {head.activations}, classes).front(), wanted, 1e-5, 1e-7));
+  CHECK(before_last_linear_of_classes(head.output, classes)->gradient.equal(fc->weight.index_select(0, classes)));
+  CHECK_FALSE(fc->weight.grad().defined());
+
+  const Tensor scaled = head.output * 2;  // not the layer's own output
+  const Tensor twice = scaled.gather(1, classes.unsqueeze(1)).squeeze(1);
+  CHECK_FALSE(before_last_linear_of_classes(scaled, classes).has_value());
+  CHECK(torch::allclose(gradients_of(twice, scaled, {head.activations}, classes).front(), 2 * wanted, 1e-5, 1e-7));
+}
+
 TEST_CASE("a gradient of many classes goes the usual way") {
   check([](const Tensor& output) { return output.softmax(1).select(1, 7); }, false);
   check([](const Tensor& output) { return output.slice(1, 0, 5).sum(1); }, false);

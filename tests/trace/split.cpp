@@ -44,20 +44,6 @@ int calls_of(const std::string& text, Run&& run) {
   return calls;
 }
 
-/// As Python's `nn.BatchNorm2d` is scripted: it looks at the number of dimensions first.
-torch::jit::Module checking_batch_norm(int64_t channels) {
-  torch::jit::Module module = scripts::empty("CheckingBatchNorm2d");
-  module.register_parameter("weight", torch::rand({channels}) + 0.5, false);
-  module.register_parameter("bias", torch::randn({channels}), false);
-  module.register_buffer("running_mean", torch::randn({channels}));
-  module.register_buffer("running_var", torch::rand({channels}) + 0.5);
-  module.define(
-      "def forward(self, x):\n  assert x.dim() == 4, 'expected 4D input'\n"
-      "  return torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, False, 0.1, 0.00001, "
-      "True)\n");
-  return module;
-}
-
 }  // namespace
 
 TEST_CASE("batch norms that look at dimensions first are folded, before and behind the cut") {
@@ -65,10 +51,10 @@ TEST_CASE("batch norms that look at dimensions first are folded, before and behi
   const torch::jit::Module net = scripts::make(
       "Checking",
       {{"conv1", scripts::conv(3, 4)},
-       {"bn1", checking_batch_norm(4)},
+       {"bn1", scripts::batch_norm(4)},
        {"relu", scripts::function("ReLU", "torch.relu_(x)")},
        {"conv2", scripts::conv(4, 5)},
-       {"bn2", checking_batch_norm(5)}},
+       {"bn2", scripts::batch_norm(5)}},
       "def forward(self, x):\n"
       "  return self.bn2.forward(self.conv2.forward(self.relu.forward(self.bn1.forward(self.conv1.forward(x)))))\n");
   const torch::NoGradGuard no_gradients;

@@ -73,10 +73,10 @@ inline at::Tensor of_image(int64_t image, int64_t count) { return at::full({coun
 /// Gives the scores of variants number `first` to `last` of an image.
 using ScoreOfRange = std::function<at::Tensor(int64_t image, int64_t first, int64_t last)>;
 
-/// `[N, count]`: scores of `count` variants of each image of `changed`, the input or, where the tail alone runs
-/// `again`, the activations; -infinity for those that were not run, as the caller stopped.
-inline at::Tensor scores_so_far(const Runs& runs, const at::Tensor& changed, int64_t count, const ScoreOfRange& score,
-                                Tail tail = Tail::once) {
+/// `[N, count]`: scores of `count` variants of each image of `changed`, the input or, where the `tail` alone runs
+/// again, the activations; -infinity for those that were not run, as the caller stopped.
+inline at::Tensor scores_so_far(const Runs& runs, Tail tail, const at::Tensor& changed, int64_t count,
+                                const ScoreOfRange& score) {
   const int64_t images = changed.size(0);
   const int64_t batch = batch_for(runs, changed.select(0, 0), tail);
   at::Tensor scores;

@@ -17,6 +17,7 @@
 #include "sightglass/cam/tails.hpp"
 #include "sightglass/cam/target.hpp"
 #include "sightglass/trace/last_linear.hpp"
+#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {
 
@@ -189,7 +190,8 @@ class Pass {
     const at::AutoGradMode with_graph(true);
     std::vector<at::Tensor> handles;
     for (const auto& point : points_) handles.push_back(point->handle());
-    std::vector<at::Tensor> found = detail::gradients_of(evidence.score, output_, handles);
+    std::vector<at::Tensor> found = detail::gradients_of(
+        evidence.score, output_, handles, evidence.target.is_output_at_class() ? evidence.classes : at::Tensor());
     for (size_t i = 0; i < found.size(); ++i) {
       const at::Tensor& activations = points_[i]->activations();
       const auto dtype = detail::map_dtype(activations);
@@ -272,8 +274,9 @@ class Pass {
   /// The model's output when the layer gives `activations`, for rows `images` of the input.
   at::Tensor run_tail(size_t layer, const at::Tensor& activations, const at::Tensor& images) const {
     if (!stands_at_split(layer)) return tails().run(layer, activations, images);
-    return split_->tail(activations,
-                        split_->tail_reads_input() ? input_.index_select(0, images.to(input_.device())) : input_);
+    return split_->tail(activations, split_->tail_reads_input()
+                                         ? input_.index_select(0, detail::moved_to(input_.device(), images))
+                                         : input_);
   }
 
   detail::Tails& tails() const {

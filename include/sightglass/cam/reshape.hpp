@@ -9,6 +9,7 @@
 
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/methods/grad_cam.hpp"
+#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {
 
@@ -76,7 +77,7 @@ class ReshapedSource final : public CutSource {
  private:
   at::Tensor back_for(const at::Tensor& maps, const at::Tensor& images) const {
     const at::Tensor own = inner_.activations();
-    return back(maps, own.index_select(0, images.to(own.device()))).contiguous();
+    return back(maps, own.index_select(0, moved_to(own.device(), images))).contiguous();
   }
   at::Tensor back(const at::Tensor& maps, const at::Tensor& output) const {
     TORCH_CHECK(reshape_.to_output != nullptr,

@@ -9,6 +9,7 @@
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/model.hpp"
 #include "sightglass/trace/elision.hpp"
+#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass::detail {
 
@@ -30,7 +31,7 @@ class Tails {
 
   /// The model's output when the layer number `layer` gives `activations`, for rows `images` of the input.
   at::Tensor run(size_t layer, const at::Tensor& activations, const at::Tensor& images) {
-    const at::Tensor rows = images.to(input_.device());
+    const at::Tensor rows = moved_to(input_.device(), images);
     if (elides(layer)) {
       at::Tensor output = run_elided(layer, activations, rows);
       if (output.defined()) return output;
@@ -53,8 +54,8 @@ class Tails {
     if (!tape_->cut(layer).found || activations.sizes() != tape_->made_at(layer)) return false;
     const int64_t last = activations.size(0) - 1;
     const at::Tensor rows =
-        at::tensor(last == 1 ? std::vector<int64_t>{1, 0, 1} : std::vector<int64_t>{last, 0}, at::kLong)
-            .to(activations.device());
+        moved_to(activations.device(),
+                 at::tensor(last == 1 ? std::vector<int64_t>{1, 0, 1} : std::vector<int64_t>{last, 0}, at::kLong));
     return agrees(run_elided(layer, activations.index_select(0, rows), rows), output_.index_select(0, rows));
   }
 

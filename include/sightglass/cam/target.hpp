@@ -10,7 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/trace/tensors.hpp"
+
 namespace sightglass {
+
+template <class Method>
+struct FinerCam;
 
 /// What is explained: one number an image, computed from the model's output.
 ///
@@ -22,7 +27,7 @@ class Target {
   using Score = std::function<at::Tensor(const at::Tensor&)>;
 
   /// The class with the highest score, for each image.
-  Target() : Target("the prediction", predicted, score_of(predicted), chosen_from(predicted)) {}
+  Target() : Target("the prediction", predicted, nullptr, chosen_from(predicted)) {}
 
   /// The same class for all images. Throws when used on an output without that class.
   template <class Index, class = std::enable_if_t<std::is_integral_v<Index> && !std::is_same_v<Index, bool>>>
@@ -66,19 +71,7 @@ class Target {
   static Target difference(const at::Tensor& own, const at::Tensor& others, double alpha = 1.0) {
     TORCH_CHECK(own.dim() == 1 && others.dim() == 2 && others.size(0) == own.size(0) && others.size(1) > 0,
                 "own, others: came ", own.sizes(), " and ", others.sizes(), ", expected [N] and [N, K]");
-    const c10::InferenceMode can_be_saved(false);
-    const at::Tensor saved = others.clone();
-    const Classes classes = from_tensor(own);
-    return {"classes against others", classes,
-            [score = score_of(classes), saved, alpha](const at::Tensor& output) {
-              TORCH_CHECK(saved.size(0) == output.size(0), "others: came classes for ", saved.size(0),
-                          " images, the batch has ", output.size(0));
-              return score(output) - output.gather(1, saved.to(output.device())).mean(1) * alpha;
-            },
-            [own, saved, alpha](const at::Tensor& /*output*/, const at::Tensor& images) {
-              const at::Tensor rows = images.to(own.device());
-              return difference(own.index_select(0, rows), saved.index_select(0, rows), alpha);
-            }};
+    return difference_of(from_tensor(own), others, alpha);
   }
 
   /// The sum of a class's scores over the places where `mask` (`[H, W]` or `[N, H, W]`) is not 0; output `[N, classes,
@@ -95,10 +88,11 @@ class Target {
                               (mask.dim() == 2 || mask.size(0) == plane.size(0)),
                           "mask: came ", mask.sizes(), ", expected [H, W] or [N, H, W] of the output's ",
                           plane.sizes());
-              return (plane * mask.to(plane.device()).ne(0).to(plane.dtype())).flatten(1).sum(1);
+              return (plane * detail::moved_to(plane.device(), mask).ne(0).to(plane.dtype())).flatten(1).sum(1);
             },
             [index, mask](const at::Tensor& /*output*/, const at::Tensor& images) {
-              return segmentation(index, mask.dim() == 3 ? mask.index_select(0, images.to(mask.device())) : mask);
+              return segmentation(
+                  index, mask.dim() == 3 ? mask.index_select(0, detail::moved_to(mask.device(), images)) : mask);
             }};
   }
 
@@ -117,7 +111,7 @@ class Target {
 
   /// The explained number of each image, `[N]`, part of the graph of `output`.
   at::Tensor scores(const at::Tensor& output) const {
-    at::Tensor score = rule_->score(output);
+    at::Tensor score = is_output_at_class() ? score_of(rule_->classes)(output) : rule_->score(output);
     TORCH_CHECK(score.defined() && score.dim() == 1 && score.size(0) == output.size(0), "target: ", rule_->name,
                 " must give one number an image, [", output.size(0), "]; came ",
                 score.defined() ? c10::str(score.sizes()) : std::string("nothing"));
@@ -131,6 +125,8 @@ class Target {
   }
   /// True where the target is a class, or made of one: where `classes` are indices.
   bool has_class() const { return rule_->classes != nullptr; }
+  /// True where the score is the output at `classes`, as it is.
+  bool is_output_at_class() const { return rule_->score == nullptr; }
 
   /// The same for a batch whose row j was made from image `images[j]` (`[M]` int64) of the batch that gave `output`: a
   /// prediction stays what it was for that image.
@@ -142,25 +138,44 @@ class Target {
   const void* id() const { return rule_.get(); }
 
  private:
+  template <class Method>
+  friend struct FinerCam;
+
   using Classes = std::function<at::Tensor(const at::Tensor&)>;
   using Of = std::function<Target(const at::Tensor& output, const at::Tensor& images)>;
   struct Rule {
     std::string name;
     Classes classes;
-    Score score;
-    Of of;  ///< null where the rule is the same for all images
+    Score score;  ///< null where it is the output at the class
+    Of of;        ///< null where the rule is the same for all images
   };
 
   Target(std::string name, Classes classes, Score score, Of of = nullptr)
       : rule_(
             std::make_shared<const Rule>(Rule{std::move(name), std::move(classes), std::move(score), std::move(of)})) {}
-  explicit Target(const Classes& classes, Of of = nullptr)
-      : Target("the class", classes, score_of(classes), std::move(of)) {}
+  explicit Target(const Classes& classes, Of of = nullptr) : Target("the class", classes, nullptr, std::move(of)) {}
 
   static Of chosen_from(const Classes& classes) {
     return [classes](const at::Tensor& output, const at::Tensor& images) {
-      return Target(classes(output).index_select(0, images.to(output.device())));
+      const Classes chosen = known(classes(output).index_select(0, detail::moved_to(output.device(), images)));
+      return Target(chosen, chosen_from(chosen));
     };
+  }
+
+  static Target difference_of(const Classes& classes, const at::Tensor& others, double alpha) {
+    const c10::InferenceMode can_be_saved(false);
+    const at::Tensor saved = others.clone();
+    return {"classes against others", classes,
+            [score = score_of(classes), saved, alpha](const at::Tensor& output) {
+              TORCH_CHECK(saved.size(0) == output.size(0), "others: came classes for ", saved.size(0),
+                          " images, the batch has ", output.size(0));
+              return score(output) - output.gather(1, detail::moved_to(output.device(), saved)).mean(1) * alpha;
+            },
+            [classes, saved, alpha](const at::Tensor& output, const at::Tensor& images) {
+              const at::Tensor own = classes(output);
+              return difference_of(known(own.index_select(0, detail::moved_to(own.device(), images))),
+                                   saved.index_select(0, detail::moved_to(saved.device(), images)), alpha);
+            }};
   }
 
   static void check_index(int64_t index, int64_t classes) {
@@ -203,7 +218,19 @@ class Target {
                   output.size(0), "; give one an image, or one for all");
       check_index(lowest, output.size(1));
       check_index(highest, output.size(1));
-      return indices.to(output.device());
+      return detail::moved_to(output.device(), indices);
+    };
+  }
+
+  /// Indices that have been checked, or that an output gave: a GPU is not waited for to look at them.
+  static Classes known(at::Tensor indices) {
+    if (indices.is_inference()) {
+      const c10::InferenceMode can_be_saved(false);
+      indices = indices.clone();
+    }
+    return [indices = std::move(indices)](const at::Tensor& output) {
+      check_output(output);
+      return detail::moved_to(output.device(), indices);
     };
   }
 

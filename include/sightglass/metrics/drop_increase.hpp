@@ -9,6 +9,7 @@
 #include "sightglass/cam/random.hpp"
 #include "sightglass/cam/target.hpp"
 #include "sightglass/metrics/check.hpp"
+#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {
 
@@ -31,7 +32,7 @@ inline at::Tensor masked_by(const at::Tensor& map, const at::Tensor& input) {
 /// The values of each map `[N, *S]` at places drawn at random, the same for all images.
 inline at::Tensor shuffled(const at::Tensor& map, uint64_t seed) {
   const at::Tensor flat = map.flatten(1);
-  return flat.index_select(1, uniform({flat.size(1)}, seed).argsort().to(map.device())).view_as(map);
+  return flat.index_select(1, moved_to(map.device(), uniform({flat.size(1)}, seed).argsort())).view_as(map);
 }
 
 /// `max(0, y - y') / y`, 0 where y is not above 0.

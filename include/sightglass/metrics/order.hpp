@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <tuple>
 
 #include "sightglass/cam/explanation.hpp"
 #include "sightglass/cam/random.hpp"
+#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {
 
@@ -15,15 +17,16 @@ enum class Reference { computed, left_out };
 
 namespace detail {
 
-/// `[N, P]`: the input's P places, that of the map's highest value first, for an input of spatial size `size`.
+/// `[N, P]`: the input's P places, that of the map's highest value first, for an input of spatial size `size`; equal
+/// values (a rectified map has many) in the order of the places, on every device.
 inline at::Tensor places_by_relevance(const Explanation& explanation, at::IntArrayRef size) {
   const at::Tensor map = resize_map(explanation.map().nan_to_num(0, 0, 0), size).flatten(1);
-  return map.argsort(1, /*descending=*/true);
+  return std::get<1>(map.sort(/*stable=*/true, 1, /*descending=*/true));
 }
 
 /// `[N, P]`: the same places for each image, in random order.
 inline at::Tensor places_at_random(const at::Tensor& like, uint64_t seed) {
-  return uniform({like.size(1)}, seed).argsort().to(like.device()).expand_as(like).contiguous();
+  return moved_to(like.device(), uniform({like.size(1)}, seed).argsort()).expand_as(like).contiguous();
 }
 
 /// `[*size]`: which number each of the P places has in `order` `[P]`.

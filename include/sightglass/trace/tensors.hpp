@@ -96,6 +96,11 @@ inline uint32_t version_of(const at::Tensor& tensor) {
   return tensor.is_inference() ? 0 : tensor.unsafeGetTensorImpl()->version_counter().current_version();
 }
 
+/// `tensor` on `device`. Waits for nothing that a GPU still does: CUDA takes ordinary memory over before it returns.
+inline at::Tensor moved_to(c10::Device device, const at::Tensor& tensor) {
+  return tensor.to(device, tensor.scalar_type(), /*non_blocking=*/device.is_cuda());
+}
+
 /// The memory a tensor looks at; null where it has none of its own (sparse tensors).
 inline const void* storage_of(const at::Tensor& tensor) {
   return tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;

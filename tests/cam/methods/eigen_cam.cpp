@@ -31,6 +31,24 @@ TEST_CASE("eigen_cam is the projection on the first right singular vector, with 
   }
 }
 
+TEST_CASE("the first eigenvector by squaring is LAPACK's, for close eigenvalues, many scales and zeros too") {
+  torch::manual_seed(7);
+  const auto check = [](const at::Tensor& matrices) {
+    const at::Tensor found = sg::detail::first_eigenvector_by_squaring(matrices);
+    const at::Tensor wanted = sg::detail::first_eigenvector(matrices);
+    CHECK(torch::allclose((found * wanted).sum(1).abs(), torch::ones({matrices.size(0)}, torch::kDouble), 0, 1e-12));
+  };
+  for (const int64_t size : {1, 2, 49, 300}) {
+    INFO(size);
+    const at::Tensor a = torch::randn({3, size, 20}, torch::kDouble);
+    check(a.bmm(a.transpose(1, 2)) * torch::tensor({1e-100, 1., 1e100}, torch::kDouble).view({3, 1, 1}));
+  }
+  const at::Tensor q = std::get<0>(torch::linalg_qr(torch::randn({1, 6, 6}, torch::kDouble)));
+  check(q.bmm(torch::diag_embed(torch::tensor({{1., 1 - 1e-6, .5, 1e-3, 0., 0.}}, torch::kDouble)))
+            .bmm(q.transpose(1, 2)));
+  CHECK(sg::detail::first_eigenvector_by_squaring(torch::zeros({1, 3, 3}, torch::kDouble)).eq(0).all().item<bool>());
+}
+
 TEST_CASE("eigen_cam of zero activations is 0, never NaN; NaN stays in its image") {
   CHECK(sg::eigen_cam(torch::zeros({1, 3, 2, 2})).equal(torch::zeros({1, 2, 2})));
   CHECK(sg::eigen_cam(torch::zeros({1, 9, 2, 2}), sg::Centring::channel_means).equal(torch::zeros({1, 2, 2})));

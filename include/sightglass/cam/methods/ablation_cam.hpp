@@ -31,9 +31,8 @@ struct AblationCam {
   at::Tensor weights(const Cut& cut) const {
     const at::Tensor a = cut.activations();
     Copies copies;
-    const at::Tensor without = detail::scores_so_far(
-        runs, a, a.size(1),
-        [&](int64_t image, int64_t first, int64_t last) {
+    const at::Tensor without =
+        detail::scores_so_far(runs, tail, a, a.size(1), [&](int64_t image, int64_t first, int64_t last) {
           const at::Tensor ablated = copies.of(a, image, last - first);
           const at::Tensor gone = ablated.diagonal(first, 0, 1);  // channel first + j of row j: [*S, rows]
           gone.zero_();
@@ -46,8 +45,7 @@ struct AblationCam {
             gone.copy_(a[image].slice(0, first, last).movedim(0, -1));
           }
           return scores;
-        },
-        tail);
+        });
     const at::Tensor y = cut.scores().to(a.dtype()).unsqueeze(1);
     return ((y - without.to(a.dtype())) / y).masked_fill(y.eq(0) | ~detail::were_run(without), 0);
   }

@@ -21,6 +21,28 @@ inline at::Tensor with_positive_peak(const at::Tensor& flat) {
   return flat * at::where(peak.lt(0), -at::ones_like(peak), at::ones_like(peak));
 }
 
+/// `[N, S]`: the eigenvector to the largest eigenvalue of each symmetric matrix `[N, S, S]` without negative ones, by
+/// squaring the matrix again and again, until all its columns are multiples of it. An eigenvalue that is smaller by
+/// 1e-6 of itself or more takes no part.
+inline at::Tensor first_eigenvector_by_squaring(const at::Tensor& matrix) {
+  constexpr int rounds = 6, squarings = 4;  // numbers stay far below float64's largest between two scalings
+  const auto scaled = [](const at::Tensor& one) { return one / one.abs().amax({1, 2}, true).clamp_min(1e-300); };
+  at::Tensor power = scaled(matrix);
+  for (int round = 0; round < rounds; ++round) {
+    for (int i = 0; i < squarings; ++i) power = at::bmm(power, power);
+    power = scaled(power);
+  }
+  const at::Tensor longest = power.diagonal(0, 1, 2).argmax(1).view({-1, 1, 1}).expand({-1, power.size(1), 1});
+  const at::Tensor column = power.gather(2, longest).squeeze(2);
+  return column / column.norm(2, {1}, true).clamp_min(1e-300);
+}
+
+/// The same by LAPACK on the CPU. Elsewhere by squaring: cuSOLVER waits for the device, and takes long for small ones.
+inline at::Tensor first_eigenvector(const at::Tensor& matrix) {
+  if (!matrix.is_cpu()) return first_eigenvector_by_squaring(matrix);
+  return std::get<1>(at::linalg_eigh(matrix)).select(2, matrix.size(2) - 1);  // eigenvalues ascend
+}
+
 }  // namespace detail
 
 /// Eigen-CAM: the projection of the activations, as a matrix of places by channels, on their first right singular
@@ -40,8 +62,7 @@ inline at::Tensor eigen_cam(const at::Tensor& activations, Centring centring = C
   const at::Tensor gram = at::bmm(one.transpose(1, 2), one);
   // NaN would make LAPACK throw; it shall come out as NaN.
   const at::Tensor finite = gram.isfinite().flatten(1).all(1).view({-1, 1, 1});
-  const at::Tensor vectors = std::get<1>(at::linalg_eigh(at::where(finite, gram, at::zeros_like(gram))));
-  const at::Tensor first = vectors.select(2, vectors.size(2) - 1).to(a.dtype());  // eigenvalues ascend
+  const at::Tensor first = detail::first_eigenvector(at::where(finite, gram, at::zeros_like(gram))).to(a.dtype());
   // The eigenvector over channels is the singular vector v: project. Over places it is u: A v = A A^T u / |A^T u|.
   at::Tensor projected;
   if (by_places) {

@@ -41,7 +41,7 @@ struct FinerCam {
     at::Tensor distance = (output - output.gather(1, cut.classes().unsqueeze(1))).abs();
     distance.scatter_(1, cut.classes().unsqueeze(1), INFINITY);
     const at::Tensor others = std::get<1>(distance.topk(classes, 1, /*largest=*/false));
-    return cut.with_target(Target::difference(cut.classes(), others, alpha));
+    return cut.with_target(Target::difference_of(Target::known(cut.classes()), others, alpha));
   }
 };
 

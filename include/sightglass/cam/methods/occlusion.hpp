@@ -36,7 +36,7 @@ struct Occlusion {
     const at::Tensor y = cut.scores().to(detail::map_dtype(x));
     const at::Tensor total = at::zeros(detail::map_shape(x), y.options());
     const at::Tensor covered = at::zeros_like(total);
-    detail::scores_so_far(runs, x, count, [&](int64_t image, int64_t first, int64_t last) {
+    detail::scores_so_far(runs, Tail::once, x, count, [&](int64_t image, int64_t first, int64_t last) {
       std::vector<at::Tensor> variants;
       for (int64_t i = first; i < last; ++i) {
         variants.push_back(x[image].clone());

@@ -7,6 +7,7 @@
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/random.hpp"
 #include "sightglass/cam/weigh.hpp"
+#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {
 
@@ -19,7 +20,8 @@ struct RandomCam {
 
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor a = cut.activations();
-    const at::Tensor weights = detail::uniform({1, a.size(1)}, seed).to(a.options()) * 2 - 1;
+    const at::Tensor weights =
+        detail::moved_to(a.device(), detail::uniform({1, a.size(1)}, seed)).to(a.dtype()) * 2 - 1;
     return detail::weigh(weights.expand({a.size(0), -1}), a).relu_();
   }
 };

@@ -29,13 +29,11 @@ struct ReciproCam {
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor a = cut.activations();
     const at::Tensor masks = masks_for(a);  // [P, *S]
-    const at::Tensor scores = detail::scores_so_far(
-        runs, a, masks.size(0),
-        [&](int64_t image, int64_t first, int64_t last) {
+    const at::Tensor scores =
+        detail::scores_so_far(runs, tail, a, masks.size(0), [&](int64_t image, int64_t first, int64_t last) {
           const at::Tensor kept = a[image].unsqueeze(0) * masks.slice(0, first, last).unsqueeze(1);
           return cut.scores_with(kept, detail::of_image(image, last - first));
-        },
-        tail);
+        });
     return scores.masked_fill(~detail::were_run(scores), 0).to(a.dtype()).view(detail::map_shape(a));
   }
 

@@ -12,6 +12,7 @@
 #include "sightglass/cam/full_precision.hpp"
 #include "sightglass/cam/random.hpp"
 #include "sightglass/cam/weigh.hpp"
+#include "sightglass/trace/tensors.hpp"
 #include "sightglass/cam/methods/score_cam.hpp"
 
 namespace sightglass {
@@ -39,15 +40,16 @@ struct Rise {
     for (int64_t image = 0; image < x.size(0); ++image) {
       maps.push_back(at::zeros(x.sizes().slice(2), x.options().dtype(dtype)));
     }
-    const at::Tensor run = detail::scores_so_far(runs, x, samples, [&](int64_t image, int64_t first, int64_t last) {
-      std::vector<at::Tensor> masks;
-      for (int64_t i = first; i < last; ++i) masks.push_back(mask(x, seed + static_cast<uint64_t>(i)));
-      const at::Tensor all = at::stack(masks).to(x.device(), dtype);
-      const at::Tensor scores = cut.scores_of(detail::masked(all, x[image]), detail::of_image(image, last - first));
-      const detail::FullPrecision full_precision;
-      maps[static_cast<size_t>(image)] += at::tensordot(scores.to(dtype), all, {0}, {0});
-      return scores;
-    });
+    const at::Tensor run =
+        detail::scores_so_far(runs, Tail::once, x, samples, [&](int64_t image, int64_t first, int64_t last) {
+          std::vector<at::Tensor> masks;
+          for (int64_t i = first; i < last; ++i) masks.push_back(mask(x, seed + static_cast<uint64_t>(i)));
+          const at::Tensor all = detail::moved_to(x.device(), at::stack(masks)).to(dtype);
+          const at::Tensor scores = cut.scores_of(detail::masked(all, x[image]), detail::of_image(image, last - first));
+          const detail::FullPrecision full_precision;
+          maps[static_cast<size_t>(image)] += at::tensordot(scores.to(dtype), all, {0}, {0});
+          return scores;
+        });
     const at::Tensor done = detail::were_run(run).sum(1).clamp_min(1).to(x.device(), dtype);
     return at::stack(maps) / detail::over_each(done * probability, x.dim() - 1);
   }

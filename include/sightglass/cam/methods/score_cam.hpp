@@ -11,6 +11,7 @@
 #include "sightglass/cam/explanation.hpp"
 #include "sightglass/cam/random.hpp"
 #include "sightglass/cam/weigh.hpp"
+#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {
 
@@ -67,12 +68,13 @@ inline at::Tensor score_cam_of_samples(
   const at::Tensor x = cut.input();
   const at::Tensor chosen = channels_of_most_variance(a, 0);
   const int64_t count = chosen.size(1);
-  const at::Tensor scores = scores_so_far(runs, x, count * samples, [&](int64_t image, int64_t first, int64_t last) {
-    const at::Tensor numbers = at::arange(first, last, a.options().dtype(at::kLong));
-    const at::Tensor maps = a[image].index_select(0, numbers.div(samples, "floor"));
-    const at::Tensor masks = vary(scaled(enlarged(maps, x)), numbers);
-    return cut.scores_of(masked(masks, x[image]), of_image(image, last - first));
-  });
+  const at::Tensor scores =
+      scores_so_far(runs, Tail::once, x, count * samples, [&](int64_t image, int64_t first, int64_t last) {
+        const at::Tensor numbers = at::arange(first, last, a.options().dtype(at::kLong));
+        const at::Tensor maps = a[image].index_select(0, numbers.div(samples, "floor"));
+        const at::Tensor masks = vary(scaled(enlarged(maps, x)), numbers);
+        return cut.scores_of(masked(masks, x[image]), of_image(image, last - first));
+      });
   return score_map(scores.view({a.size(0), count, samples}).mean(2), chosen, a);
 }
 
@@ -100,7 +102,7 @@ struct ScoreCam {
     const at::Tensor x = cut.input();
     const at::Tensor chosen = detail::channels_of_most_variance(a, channels);
     const at::Tensor scores =
-        detail::scores_so_far(runs, x, chosen.size(1), [&](int64_t image, int64_t first, int64_t last) {
+        detail::scores_so_far(runs, Tail::once, x, chosen.size(1), [&](int64_t image, int64_t first, int64_t last) {
           const at::Tensor maps = a[image].index_select(0, chosen[image].slice(0, first, last));
           const at::Tensor masks = detail::scaled(detail::enlarged(maps, x));
           return cut.scores_of(detail::masked(masks, x[image]), detail::of_image(image, last - first));
@@ -136,7 +138,7 @@ struct SsCam {
       for (uint64_t i = 0; i < static_cast<uint64_t>(masks.size(0)); ++i) {
         noise.push_back(detail::normal(masks.sizes().slice(1), seed + first + i));
       }
-      return masks + at::stack(noise).to(masks.options()) * std;
+      return masks + detail::moved_to(masks.device(), at::stack(noise)).to(masks.dtype()) * std;
     });
   }
 };

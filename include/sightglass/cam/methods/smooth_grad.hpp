@@ -9,6 +9,7 @@
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/random.hpp"
 #include "sightglass/cam/weigh.hpp"
+#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {
 
@@ -19,7 +20,7 @@ namespace detail {
 inline at::Tensor noisy(const at::Tensor& x, double share, uint64_t seed) {
   const at::Tensor flat = x.flatten(1);
   const at::Tensor deviation = over_each((flat.amax(1) - flat.amin(1)) * share, x.dim());
-  return x + normal(x.sizes().slice(1), seed).to(x.options()) * deviation;
+  return x + moved_to(x.device(), normal(x.sizes().slice(1), seed)).to(x.dtype()) * deviation;
 }
 
 }  // namespace detail
