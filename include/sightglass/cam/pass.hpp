@@ -4,7 +4,6 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <cmath>
 #include <map>
 #include <memory>
 #include <string>
@@ -84,7 +83,7 @@ class Pass {
                 map.defined() ? c10::str(map.sizes()) : std::string("that is undefined"), " for activations ",
                 activations.sizes(), "; expected [N, *S]");
     at::Tensor gradient_size;
-    if (cut.used_gradients()) gradient_size = at::linalg_vector_norm(cut.gradients().flatten(1), INFINITY, 1);
+    if (cut.used_gradients()) gradient_size = cut.gradients().flatten(1).abs().amax(1);
     return {std::move(map), cut.scores(), cut.classes(), input_size_, std::move(gradient_size)};
   }
 

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/weigh.hpp"
 
@@ -14,8 +16,8 @@ inline at::Tensor grad_cam_plus_plus_weights(const at::Tensor& activations, cons
   check_pair(activations, gradients);
   const at::Tensor sums = over_places(activations.flatten(2).sum(2), activations);
   // Divided by g^2: alpha = 1 / (2 + sum_s(A) g), and squares of small gradients do not vanish.
-  const at::Tensor denominator = sums * gradients + 2;
-  const at::Tensor alpha = denominator.reciprocal().masked_fill_(denominator.eq(0), 0);
+  const at::Tensor alpha =
+      (sums * gradients).add_(2).reciprocal_().nan_to_num_(/*nan=*/NAN, /*posinf=*/0, /*neginf=*/0);
   return (alpha * gradients.relu()).flatten(2).sum(2);
 }
 
