@@ -273,9 +273,8 @@ class Pass {
   /// The model's output when the layer gives `activations`, for rows `images` of the input.
   at::Tensor run_tail(size_t layer, const at::Tensor& activations, const at::Tensor& images) const {
     if (!stands_at_split(layer)) return tails().run(layer, activations, images);
-    return split_->tail(activations, split_->tail_reads_input()
-                                         ? input_.index_select(0, detail::moved_to(input_.device(), images))
-                                         : input_);
+    if (!split_->tail_reads_input()) return split_->tail(activations, input_);
+    return split_->tail(activations, input_.index_select(0, detail::moved_to(input_.device(), images)));
   }
 
   detail::Tails& tails() const {
