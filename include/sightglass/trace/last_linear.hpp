@@ -87,7 +87,7 @@ inline std::vector<at::Tensor> gradients_of(const at::Tensor& score, const at::T
   }
   const at::Tensor ones = at::ones_like(score);
   // Elsewhere than on the CPU one would wait for the values, and for a backward pass more.
-  if (output.is_cpu() && !classes.defined() && last_linear(output) != nullptr && !output.is_same(score)) {
+  if (output.is_cpu() && last_linear(output) != nullptr && !output.is_same(score)) {
     const at::Tensor at_output = torch::autograd::grad({score}, {output}, {ones}, /*retain_graph=*/true,
                                                        /*create_graph=*/false, /*allow_unused=*/true)
                                      .front();
