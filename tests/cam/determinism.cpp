@@ -1,6 +1,5 @@
 #include "../../examples/support/methods.hpp"
 #include "support/catch.hpp"
-#include "support/pooled_net.hpp"
 #include "support/small.hpp"
 
 namespace sg = sightglass;

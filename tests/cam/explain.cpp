@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/gpu.hpp"
 #include "support/nets.hpp"
 #include "support/refs.hpp"
 #include "support/scripts.hpp"
@@ -618,7 +619,7 @@ TEST_CASE("a bfloat16 model gives float32 maps") { check_sixteen_bits(at::kBFloa
 TEST_CASE("a half model gives float32 maps") { check_sixteen_bits(at::kHalf, .03); }
 
 TEST_CASE("a model on a GPU gives its maps there") {
-  if (!torch::cuda::is_available()) SKIPPED("no CUDA device, or a LibTorch without CUDA");
+  NEEDS_GPU;
   auto net = resnet();
   const at::Tensor x = pictures(2);
   const auto on_cpu = sg::explain(net, x, "layer3", sg::GradCam{}, sg::Target(std::vector<int64_t>{1, 2}));

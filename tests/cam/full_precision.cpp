@@ -6,7 +6,6 @@
 #include "../../examples/support/methods.hpp"
 #include "support/autocast.hpp"
 #include "support/catch.hpp"
-#include "support/pooled_net.hpp"
 #include "support/small.hpp"
 #include "support/transformer.hpp"
 

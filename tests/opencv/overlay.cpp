@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/gpu.hpp"
 
 using sightglass::ColourMap;
 using sightglass::overlay;
@@ -104,7 +105,7 @@ TEST_CASE("a grey photo gets a coloured overlay, and the photo is left alone") {
 }
 
 TEST_CASE("a map on the GPU is drawn") {
-  if (!torch::cuda::is_available()) SKIPPED("no GPU");
+  NEEDS_GPU;
   const torch::Tensor map = torch::rand({3, 3});
   CHECK(equal(overlay(plain_photo(9, 9), map.to(torch::kCUDA)), overlay(plain_photo(9, 9), map)));
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/gpu.hpp"
 
 using sightglass::ColourOrder;
 using sightglass::Preprocessing;
@@ -136,7 +137,7 @@ TEST_CASE("a tensor that requires gradients, is no block of memory, or leaves th
 }
 
 TEST_CASE("a tensor on the GPU makes a picture") {
-  if (!torch::cuda::is_available()) SKIPPED("no GPU");
+  NEEDS_GPU;
   const cv::Mat picture = sightglass::to_image(torch::ones({3, 2, 2}, torch::kCUDA), Preprocessing());
   CHECK(picture.at<cv::Vec3b>(1, 1) == cv::Vec3b(255, 255, 255));
 }

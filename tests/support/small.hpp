@@ -13,13 +13,16 @@
 /// A net of random weights whose map depends on places, and what every method must keep on it.
 namespace support {
 
-/// `features` (3x3 convolution with stride 2, ReLU: `[N, 2, 8, 6]` to `[N, 5, 4, 3]`), then `head`: two linear layers
-/// with tanh between them, three classes.
+/// A 3x3 convolution with stride 2, ReLU: `[N, 2, 8, 6]` to `[N, 5, 4, 3]`.
+inline torch::nn::Sequential small_features() {
+  return torch::nn::Sequential(torch::nn::Conv2d(torch::nn::Conv2dOptions(2, 5, 3).stride(2).padding(1)),
+                               torch::nn::ReLU());
+}
+
+/// `features`, then `head`: two linear layers with tanh between them, three classes.
 struct SmallNetImpl : torch::nn::Module {
   SmallNetImpl()
-      : features(register_module(
-            "features", torch::nn::Sequential(torch::nn::Conv2d(torch::nn::Conv2dOptions(2, 5, 3).stride(2).padding(1)),
-                                              torch::nn::ReLU()))),
+      : features(register_module("features", small_features())),
         fc1(register_module("fc1", torch::nn::Linear(60, 6))),
         fc2(register_module("fc2", torch::nn::Linear(6, 3))) {
     const torch::NoGradGuard no_gradients;
@@ -35,6 +38,20 @@ struct SmallNetImpl : torch::nn::Module {
   torch::nn::Linear fc1, fc2;
 };
 TORCH_MODULE(SmallNet);
+
+/// `features`, and a head whose gradient differs from place to place; CAM finds its weights all the same.
+struct PooledNetImpl : torch::nn::Module {
+  PooledNetImpl()
+      : features(register_module("features", small_features())), fc(register_module("fc", torch::nn::Linear(5, 4))) {
+    eval();
+  }
+  torch::Tensor forward(const torch::Tensor& x) {
+    return fc->forward(features->forward(x).tanh().mean(at::IntArrayRef{2, 3}));
+  }
+  torch::nn::Sequential features;
+  torch::nn::Linear fc;
+};
+TORCH_MODULE(PooledNet);
 
 inline SmallNet small_net() {
   torch::manual_seed(3);
