@@ -48,7 +48,7 @@ class Explainer {
   /// Explains each of the input's pictures.
   /// @throws c10::Error when the model cannot take the input; UsageError when it has no such class.
   std::vector<Result> explain(const Input& input, Outputs& outputs) {
-    if (layers_.empty()) layers_.push_back(model_.layer(sightglass::suggest_layer(model_, input.batch)));
+    if (layers_.empty()) suggest_layer(input.batch);
     const sightglass::Pass pass(model_, input.batch, layers_);
     check_classes(pass.output());
     const torch::Tensor probabilities = pass.output().to(torch::kDouble).softmax(1);
@@ -92,6 +92,12 @@ class Explainer {
     } catch (const c10::Error& error) {
       throw UsageError(one_line(error));
     }
+  }
+
+  void suggest_layer(const torch::Tensor& batch) {
+    const sightglass::Suggestion suggestion = sightglass::suggest(model_, batch);
+    layers_.push_back(model_.layer(suggestion.layer));
+    if (!suggestion.warning.empty()) warnings_.push_back(suggestion.warning);
   }
 
   void check_classes(const torch::Tensor& output) {

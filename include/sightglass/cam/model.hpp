@@ -15,31 +15,45 @@
 #include "sightglass/hooks/find_layers.hpp"
 #include "sightglass/hooks/watch.hpp"
 #include "sightglass/trace/members.hpp"
+#include "sightglass/trace/structure.hpp"
 #include "sightglass/trace/traced.hpp"
 
 namespace sightglass {
 
-/// A model to explain: anything with `forward(Tensor) -> Tensor`.
+/// A model to explain: anything that gives a tensor, or a list, tuple or dictionary of tensors, for a picture.
 ///
-/// A `torch::nn` handle or shared pointer, a `torch::jit::Module`, or a module with a function beside it for other
-/// signatures: `Model(net, [&](const Tensor& x) { return std::get<0>(net->forward(x, mask)); })`.
+/// A `torch::nn` handle, shared pointer or module, a `torch::jit::Module`, or one of them with a function beside it
+/// where it takes more than a tensor: `Model(net, [&](const Tensor& x) { return net->forward(x, mask); })`,
+/// `Model(script, [&](const Tensor& x) { return script.forward({x, table}); })`.
 class Model {
  public:
-  using Forward = std::function<at::Tensor(const at::Tensor&)>;
+  using Forward = std::function<c10::IValue(const at::Tensor&)>;
 
-  template <class Net,
-            class = std::enable_if_t<detail::is_module_like<Net> && !std::is_base_of_v<torch::nn::Module, Net>>>
+  template <class Net, class = std::enable_if_t<detail::is_module_like<Net>>>
   Model(const Net& net)  // NOLINT(google-explicit-constructor): a network is a model
-      : Model(net, [module = detail::shared_impl(net)](const at::Tensor& input) -> at::Tensor {
-          return module->forward(input);
-        }) {}
+      : Model(net, forward_of(net)) {}
 
-  template <class Net,
-            class = std::enable_if_t<detail::is_module_like<Net> && !std::is_base_of_v<torch::nn::Module, Net>>>
-  Model(const Net& net, Forward forward) : module_(detail::root_of(net)), forward_(std::move(forward)) {}
+  /// `forward`: from a tensor to what the model gives. Throws where it, or a module, has no such form.
+  template <class Net, class Fn, class = std::enable_if_t<detail::is_module_like<Net>>>
+  Model(const Net& net, Fn forward) : module_(detail::root_of(net)), forward_(as_values(std::move(forward))) {}
 
   Model(const torch::jit::Module& script)  // NOLINT(google-explicit-constructor)
       : script_(detail::ScriptModel::of(script)), script_module_(script) {}
+
+  /// `forward` calls the model's own `forward`; layers are followed there.
+  template <class Fn, class = std::enable_if_t<std::is_invocable_v<Fn&, const at::Tensor&>>>
+  Model(const torch::jit::Module& script, Fn forward)
+      : forward_(as_values(std::move(forward))), script_(detail::ScriptModel::of(script)), script_module_(script) {}
+
+  /// The same model, of whose outputs `path` is looked at: a key, a number, or both (`out`, `1`, `boxes.0`). Else the
+  /// first floating-point tensor is.
+  Model output(std::string path) const {
+    Model copy = *this;
+    copy.output_ = std::move(path);
+    if (splits_ != nullptr) copy.splits_ = std::make_shared<detail::Splits>();
+    return copy;
+  }
+  Model output(size_t index) const { return output(std::to_string(index)); }
 
   /// The same model for many explanations: what lies before a layer needs no graph, so from the second explanation at a
   /// layer on it runs in another form, frozen, batch norm folded into convolutions, and laid out for the CPU.
@@ -60,13 +74,15 @@ class Model {
     return copy;
   }
 
-  /// Runs the model. TorchScript runs operation by operation (no profiling executor), at every call alike.
-  at::Tensor forward(const at::Tensor& input) const {
+  /// Runs the model; the output that is looked at. Throws where there is none.
+  at::Tensor forward(const at::Tensor& input) const { return detail::pick_tensor(values(input), output_); }
+
+  /// Runs the model; all that it gives. TorchScript runs operation by operation (no profiling executor), at every call
+  /// alike.
+  c10::IValue values(const at::Tensor& input) const {
     if (script_ == nullptr) return forward_(input);
-    const std::vector<at::Tensor> outputs = script_->run({input});
-    TORCH_CHECK(outputs.size() == 1, "model: its forward gives ", outputs.size(),
-                " tensors; only one can be explained (wrap the model, or export it with one output)");
-    return outputs.front();
+    const torch::jit::GraphOptimizerEnabledGuard as_written(false);
+    return forward_ != nullptr ? forward_(input) : script_->forward({input});
   }
 
   /// The layer called `name`; throws for an unknown one, with the nearest.
@@ -102,7 +118,15 @@ class Model {
   }
 
   /// Throws in training mode, in which a forward pass changes the model.
+  ///
+  /// Or where a TorchScript file was traced in it, which `eval()` does not change.
   void check_evaluation() const {
+    if (script_ != nullptr) {
+      const std::string& trains = script_->exported().trains();
+      TORCH_CHECK(trains.empty(), "model: it was exported in training mode (its ", trains,
+                  " is fixed to train), which eval() does not change here; in Python call model.eval() before "
+                  "torch.jit.trace");
+    }
     TORCH_CHECK(!is_training(),
                 "model: it is in training mode, or a module in it is, where a forward pass changes batch norm "
                 "and drops out; call eval() first");
@@ -110,6 +134,11 @@ class Model {
 
   /// Throws where autograd cannot use a parameter.
   void check_differentiable() const {
+    if (script_ != nullptr) {
+      const std::string& quantised = script_->exported().quantised();
+      TORCH_CHECK(quantised.empty(), "model: it is quantised (", quantised,
+                  "), and operations on quantised numbers have no derivative; export the model before quantisation");
+    }
     for (const auto& [name, value] : parameters()) {
       TORCH_CHECK(!value.is_inference(), "model: its parameter \"", name,
                   "\" was made inside of c10::InferenceMode, where "
@@ -130,7 +159,7 @@ class Model {
 
   /// Tells `subscriber` of the calls of `layer` in `forward` above.
   detail::Watch watch(std::shared_ptr<detail::Subscriber> subscriber, const Layer& layer) const {
-    const auto by = script_ != nullptr ? detail::Watch::By::marks : detail::Watch::By::operations;
+    const auto by = runs_marked() ? detail::Watch::By::marks : detail::Watch::By::operations;
     return detail::Watch(std::move(subscriber), layer, by);
   }
 
@@ -148,11 +177,36 @@ class Model {
         key(layers, input), [&] { return make_split(layers, input); }, input, activations_at, output);
   }
   /// Whether a split holds for batches of any size.
-  bool splits_hold_for_any_batch() const { return script_ != nullptr; }
+  bool splits_hold_for_any_batch() const { return runs_marked(); }
   /// Whether a split is stale once the model is in training mode.
-  bool splits_know_training() const { return script_ != nullptr; }
+  bool splits_know_training() const { return runs_marked(); }
 
  private:
+  /// `forward` of a module with its own type; abstract bases too.
+  template <class Net>
+  static auto forward_of(const Net& net) {
+    if constexpr (std::is_base_of_v<torch::nn::Module, Net>) {
+      return [module = detail::root_of(net), typed = const_cast<Net*>(&net)](const at::Tensor& input) {
+        return typed->forward(input);
+      };
+    } else {
+      return [module = detail::shared_impl(net)](const at::Tensor& input) { return module->forward(input); };
+    }
+  }
+
+  template <class Fn>
+  static Forward as_values(Fn forward) {
+    using Result = std::decay_t<std::invoke_result_t<Fn&, const at::Tensor&>>;
+    static_assert(detail::has_value_form<Result>::value,
+                  "the model's forward gives something else than tensors, and lists, tuples and dictionaries of them; "
+                  "give a function beside it: sightglass::Model(net, [&](const torch::Tensor& x) { return "
+                  "net->forward(x).logits; })");
+    return [forward = std::move(forward)](const at::Tensor& input) mutable { return detail::to_value(forward(input)); };
+  }
+
+  /// True where we run a copy of the graph with marks, not the model's own `forward`.
+  bool runs_marked() const { return script_ != nullptr && forward_ == nullptr; }
+
   detail::Splits::Key key(const std::vector<Layer>& layers, const at::Tensor& input) const {
     return detail::Splits::key(layers, input, splits_hold_for_any_batch());
   }
@@ -161,9 +215,10 @@ class Model {
     std::set<const void*> places;
     for (const Layer& layer : layers) places.insert(layer.place().key);
     const auto dims = static_cast<size_t>(input.dim());
-    if (script_ != nullptr) {
-      return std::make_shared<const detail::Split>(*script_->marked_graph(), script_->object(), places, dims);
+    if (runs_marked()) {
+      return std::make_shared<const detail::Split>(*script_->marked_graph(), script_->object(), places, dims, output_);
     }
+    TORCH_CHECK(script_ == nullptr, "a function runs the TorchScript model, which is not looked into");
     const detail::Traced traced = trace(layers, input);
     return std::make_shared<const detail::Split>(*traced.graph, traced.self._ivalue(), places, dims);
   }
@@ -175,13 +230,14 @@ class Model {
     }
     std::vector<at::Tensor> state = module_->parameters();
     for (const at::Tensor& buffer : module_->buffers()) state.push_back(buffer);
-    return detail::trace(forward_, state, input);
+    return detail::trace([this](const at::Tensor& x) { return forward(x); }, state, input);
   }
 
   std::shared_ptr<torch::nn::Module> module_;
   Forward forward_;
   std::shared_ptr<detail::ScriptModel> script_;
   torch::jit::Module script_module_;
+  std::string output_;
   std::shared_ptr<detail::Splits> splits_;
 };
 

@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/explanation.hpp"
+#include "sightglass/cam/layout.hpp"
 #include "sightglass/cam/model.hpp"
 #include "sightglass/cam/tails.hpp"
 #include "sightglass/cam/target.hpp"
@@ -41,7 +43,7 @@ class Pass {
     const auto tracker = detail::Tracker::of_thread();
     for (const Layer& layer : layers) {
       layers_.push_back(model.layer(layer));
-      points_.push_back(std::make_shared<detail::CutPoint>(layers_.back().name(), points_.size(), tracker));
+      points_.push_back(std::make_shared<detail::CutPoint>(layers_.back(), points_.size(), tracker));
     }
     input_ = input.is_inference() ? input.clone() : input.detach();
     input_size_ = input.sizes().slice(2).vec();
@@ -76,14 +78,15 @@ class Pass {
     const Cut cut = at(layer, target);
     const at::NoGradGuard no_gradients;
     at::Tensor map = method(cut);
-    const at::Tensor activations = cut.activations();
+    const Cut given = cut.as_given();
+    const at::Tensor activations = given.activations();
     const int64_t dims = map.defined() ? map.dim() : 0;
     const bool fits = dims >= 2 && dims <= 4 && map.sizes() != activations.sizes();
     TORCH_CHECK(fits && map.size(0) == activations.size(0), "method: came a map ",
                 map.defined() ? c10::str(map.sizes()) : std::string("that is undefined"), " for activations ",
                 activations.sizes(), "; expected [N, *S]");
     at::Tensor gradient_size;
-    if (cut.used_gradients()) gradient_size = cut.gradients().flatten(1).abs().amax(1);
+    if (cut.used_gradients() || given.used_gradients()) gradient_size = given.gradients().flatten(1).abs().amax(1);
     return {std::move(map), cut.scores(), cut.classes(), input_size_, std::move(gradient_size)};
   }
 
@@ -101,16 +104,44 @@ class Pass {
     cut.model_ = &model_;
     cut.layer_name_ = points_[layer]->name();
     cut.source_ = std::make_shared<Source>(*this, target, evidence, layer);
-    return cut;
+    return seen_as_maps(std::move(cut), layer);
   }
 
  private:
+  /// Channels last and tokens in the shape that methods work on.
+  Cut seen_as_maps(Cut cut, size_t layer) const {
+    const auto layout = detail::LayoutStore::global().find(layers_[layer], input_.sizes());
+    if (layout == nullptr) return cut;
+    cut.problem_ = layout->problem;
+    if (!layout->reshape) return cut;
+    Cut seen = detail::reshaped(cut, *layout->reshape);
+    seen.given_ = std::make_shared<const Cut>(std::move(cut));
+    return seen;
+  }
+
   static at::Tensor run(const Model& model, const at::Tensor& input) {
     try {
       return model.forward(input);
     } catch (...) {
       model.check_differentiable();
       throw;
+    }
+  }
+
+  /// Says what an exported model lacks, where `differentiate` finds an operation without a derivative.
+  template <class Differentiate>
+  static auto differentiated(Differentiate&& differentiate) {
+    try {
+      return differentiate();
+    } catch (const std::exception& error) {
+      const std::string message = detail::one_line(error.what());
+      const size_t at = message.find("derivative for ");
+      if (at == std::string::npos) throw;
+      TORCH_CHECK(
+          false, "model: it was exported for inference only, by an operation that has no derivative (",
+          message.substr(at + 15, message.find(' ', at + 15) - at - 15),
+          "); export it with gradients on (no torch.no_grad() around torch.jit.trace), or after "
+          "torch.backends.mha.set_fastpath_enabled(False); methods without gradients (eigen-cam) work as it is");
     }
   }
 
@@ -159,7 +190,7 @@ class Pass {
       const at::AutoGradMode with_graph(true);
       const at::Tensor leaf = input.detach().to(pass_.input_.dtype()).clone().requires_grad_();
       const at::Tensor score = target_.of(pass_.output(), images).scores(run(pass_.model_, leaf));
-      return torch::autograd::grad({score.sum()}, {leaf}).front();
+      return differentiated([&] { return torch::autograd::grad({score.sum()}, {leaf}).front(); });
     }
 
    private:
@@ -189,8 +220,10 @@ class Pass {
     const at::AutoGradMode with_graph(true);
     std::vector<at::Tensor> handles;
     for (const auto& point : points_) handles.push_back(point->handle());
-    std::vector<at::Tensor> found = detail::gradients_of(
-        evidence.score, output_, handles, evidence.target.is_output_at_class() ? evidence.classes : at::Tensor());
+    std::vector<at::Tensor> found = differentiated([&] {
+      return detail::gradients_of(evidence.score, output_, handles,
+                                  evidence.target.is_output_at_class() ? evidence.classes : at::Tensor());
+    });
     for (size_t i = 0; i < found.size(); ++i) {
       const at::Tensor& activations = points_[i]->activations();
       const auto dtype = detail::map_dtype(activations);
@@ -224,7 +257,27 @@ class Pass {
     for (size_t i = 0; i < size(); ++i) watches.push_back(model_.watch(points_[i], layers_[i]));
     if (tail == Tail::again) tape_ = std::make_unique<detail::Tape>(input_, size());
     const detail::Tracker::Taping taping(tracker, tape_.get());
-    output_ = run(model_, input_);
+    if (knows_layouts()) {
+      output_ = run(model_, input_);
+      return;
+    }
+    detail::AxisObserver observer;
+    {
+      const detail::ListenerScope listening(observer);
+      output_ = run(model_, input_);
+    }
+    for (size_t i = 0; i < size(); ++i) {
+      auto layout = detail::layout_of(points_[i]->activations().sizes(), points_[i]->axes(observer), input_.sizes(),
+                                      observer.grids());
+      detail::LayoutStore::global().put(layers_[i], input_.sizes(),
+                                        std::make_shared<const detail::Layout>(std::move(layout)));
+    }
+  }
+
+  bool knows_layouts() const {
+    return std::all_of(layers_.begin(), layers_.end(), [this](const Layer& layer) {
+      return detail::LayoutStore::global().find(layer, input_.sizes()) != nullptr;
+    });
   }
 
   /// The same in the two parts of an optimised model. Later layers are told by marks in the second.

@@ -23,22 +23,46 @@ struct Reshape {
 
   /// Tokens `[N, skip + height * width, C]`, row by row after `skip` class and register tokens (ViT: 1, with a
   /// distillation token 2).
-  static Reshape tokens(int64_t height, int64_t width, int64_t skip = 1) {
-    TORCH_CHECK(height > 0 && width > 0 && skip >= 0, "height, width, skip: came ", height, ", ", width, ", ", skip);
+  static Reshape tokens(int64_t height, int64_t width, int64_t skip = 1) { return tokens({height, width}, skip); }
+  /// The same for a grid of one to three dimensions.
+  static Reshape tokens(const std::vector<int64_t>& grid, int64_t skip) {
+    const int64_t places = places_of(grid);
+    TORCH_CHECK(skip >= 0, "skip: got ", skip);
     return {[=](const at::Tensor& output) {
-              TORCH_CHECK(output.dim() == 3 && output.size(1) == skip + height * width, "tokens: came ", output.sizes(),
-                          ", expected [N, ", skip, " + ", height, " * ", width, ", C]");
-              return output.slice(1, skip).transpose(1, 2).unflatten(2, at::IntArrayRef{height, width});
+              TORCH_CHECK(output.dim() == 3 && output.size(1) == skip + places, "tokens: got ", output.sizes(),
+                          ", expected [N, ", skip, " + ", places, ", C]");
+              return output.slice(1, skip).transpose(1, 2).unflatten(2, grid);
             },
             [=](const at::Tensor& maps, const at::Tensor& output) {
               return at::cat({output.slice(1, 0, skip), maps.flatten(2).transpose(1, 2)}, 1);
             }};
   }
 
+  /// Places in a row, `[N, C, height * width]`.
+  static Reshape flat(const std::vector<int64_t>& grid) {
+    const int64_t places = places_of(grid);
+    return {[=](const at::Tensor& output) {
+              TORCH_CHECK(output.dim() == 3 && output.size(2) == places, "flat: got ", output.sizes(),
+                          ", expected [N, C, ", places, "]");
+              return output.unflatten(2, grid);
+            },
+            [](const at::Tensor& maps, const at::Tensor& /*output*/) { return maps.flatten(2); }};
+  }
+
   /// `[N, *S, C]`, as Swin transformers have it.
   static Reshape channels_last() {
     return {[](const at::Tensor& output) { return output.movedim(-1, 1); },
             [](const at::Tensor& maps, const at::Tensor& /*output*/) { return maps.movedim(1, -1); }};
+  }
+
+ private:
+  static int64_t places_of(const std::vector<int64_t>& grid) {
+    int64_t places = 1;
+    for (const int64_t length : grid) {
+      TORCH_CHECK(length > 0, "grid: got ", at::IntArrayRef(grid), "; expected lengths above 0");
+      places *= length;
+    }
+    return places;
   }
 };
 
@@ -95,14 +119,15 @@ inline Cut reshaped(const Cut& cut, const Reshape& reshape) {
 
 }  // namespace detail
 
-/// Any method on the tokens of a transformer: `Reshaped<LayerCam>{{}, Reshape::tokens(14, 14)}`.
+/// Any method on the tokens of a transformer, seen as you say: `Reshaped<LayerCam>{{}, Reshape::tokens(14, 14)}`.
+/// Needed where a pass cannot tell the layout by itself.
 template <class Method = GradCam>
 struct Reshaped {
   Method method = {};
   Reshape reshape;
   static constexpr Tail tail = detail::tail_for<Method>;
 
-  at::Tensor operator()(const Cut& cut) const { return method(detail::reshaped(cut, reshape)); }
+  at::Tensor operator()(const Cut& cut) const { return method(detail::reshaped(cut.as_given(), reshape)); }
 };
 
 }  // namespace sightglass

@@ -57,7 +57,7 @@ class [[nodiscard]] BackwardHook {
 
     void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override {
       const std::shared_ptr<at::Tensor> stored = std::exchange(entered_, nullptr);
-      if (outputs.front().defined() && outputs.front().requires_grad()) {
+      if (!outputs.empty() && outputs.front().defined() && outputs.front().requires_grad()) {
         detail::on_gradient(outputs.front(), [weak = this->weak_from_this(), stored](const at::Tensor& gradient) {
           if (stored != nullptr) {
             *stored = gradient;

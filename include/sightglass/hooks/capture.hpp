@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "sightglass/hooks/script_layer.hpp"
 #include "sightglass/hooks/watch.hpp"
 #include "sightglass/trace/gradient.hpp"
+#include "sightglass/trace/structure.hpp"
 
 namespace sightglass {
 
@@ -49,6 +51,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
     Tensors inputs;
     Tensors outputs;
     Tensors gradients;  ///< with respect to the outputs
+    std::vector<std::string> keys;
     bool has_graph = false;
   };
 
@@ -61,8 +64,11 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
     return input;
   }
 
+  void keys(const std::vector<std::string>& paths) override { keys_ = paths; }
+
   void leave(const Tensors& inputs, Tensors& outputs) override {
     Call call;
+    call.keys = std::exchange(keys_, {});
     entering_.resize(inputs.size());
     call.inputs = std::exchange(entering_, {});
     call.gradients.resize(outputs.size());
@@ -156,6 +162,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   std::weak_ptr<Tracker> tracker_;
   mutable std::mutex mutex_;
   Tensors entering_;
+  std::vector<std::string> keys_;  ///< of the outputs of the call that ends next
   std::vector<Call> calls_;
   size_t first_ = 0;  ///< number of the first call kept
   std::string missed_;
@@ -184,24 +191,40 @@ class [[nodiscard]] Capture {
 
   /// The layer's (first) output at its last call.
   at::Tensor output() const { return first(store_->calls().back().outputs, "output"); }
-  /// All outputs of the last call, tuples flattened; undefined where the layer gave none.
+  /// The output number `index`, lists, tuples and dictionaries flattened in order.
+  at::Tensor output(size_t index) const { return output(std::to_string(index)); }
+  /// The output called `key` in the dictionary that the layer gives; `boxes.0` inside of nested ones.
+  at::Tensor output(const std::string& key) const {
+    const auto call = store_->calls().back();
+    return call.outputs.at(index_of(call, key));
+  }
+  /// The keys of the outputs of the last call, in order; empty for a layer that gives one tensor.
+  std::vector<std::string> keys() const { return store_->calls().back().keys; }
+  /// All outputs of the last call, lists, tuples and dictionaries flattened; undefined where an output could not be had.
   std::vector<at::Tensor> outputs() const { return store_->calls().back().outputs; }
   /// The layer's (first) input at its last call, as it was given.
   at::Tensor input() const { return first(store_->calls().back().inputs, "input"); }
   std::vector<at::Tensor> inputs() const { return store_->calls().back().inputs; }
   /// The gradient with respect to the (first) output, in the last backward pass that reached it.
-  at::Tensor gradient() const { return gradient_of(store_->calls().back()); }
+  at::Tensor gradient() const { return gradient_of(store_->calls().back(), 0); }
+  /// The same for the output number `index`, or called `key`.
+  at::Tensor gradient(size_t index) const { return gradient(std::to_string(index)); }
+  at::Tensor gradient(const std::string& key) const {
+    const auto call = store_->calls().back();
+    return gradient_of(call, index_of(call, key));
+  }
 
   /// What one call of the layer left.
   struct Call {
     std::vector<at::Tensor> inputs;
     std::vector<at::Tensor> outputs;
     std::vector<at::Tensor> gradients;
+    std::vector<std::string> keys;  ///< of the outputs; empty for one tensor
   };
   /// The calls kept, oldest first: one, or all with `Keep::all`.
   std::vector<Call> calls() const {
     std::vector<Call> all;
-    for (auto& call : store_->calls()) all.push_back({call.inputs, call.outputs, call.gradients});
+    for (auto& call : store_->calls()) all.push_back({call.inputs, call.outputs, call.gradients, call.keys});
     return all;
   }
 
@@ -213,18 +236,28 @@ class [[nodiscard]] Capture {
 
  private:
   at::Tensor first(const std::vector<at::Tensor>& tensors, const char* what) const {
-    TORCH_CHECK(!tensors.empty() && tensors.front().defined(), "capture of layer \"", name_, "\": its ", what,
+    TORCH_CHECK(!tensors.empty(), "capture of layer \"", name_, "\": it has no ", what, " that is a tensor");
+    TORCH_CHECK(tensors.front().defined(), "capture of layer \"", name_, "\": its ", what,
                 " could not be had: it was gone, or written in place, before the layer could be recognised");
     return tensors.front();
   }
 
-  at::Tensor gradient_of(const detail::CaptureStore::Call& call) const {
+  size_t index_of(const detail::CaptureStore::Call& call, const std::string& key) const {
+    std::vector<std::string> keys = call.keys;
+    for (size_t i = keys.size(); i < call.outputs.size(); ++i) keys.push_back(std::to_string(i));
+    const std::optional<size_t> index = detail::index_of_path(keys, key);
+    TORCH_CHECK(index.has_value(), "capture of layer \"", name_, "\": it has no output \"", key, "\"; it gives ",
+                detail::quoted_list(keys));
+    return *index;
+  }
+
+  at::Tensor gradient_of(const detail::CaptureStore::Call& call, size_t output) const {
     TORCH_CHECK(call.has_graph, "capture of layer \"", name_,
                 "\": its output has no gradient; run the model with gradients on (no NoGradGuard) and an input or "
                 "parameters that require them");
-    TORCH_CHECK(call.gradients.front().defined(), "capture of layer \"", name_,
+    TORCH_CHECK(call.gradients.at(output).defined(), "capture of layer \"", name_,
                 "\": no backward pass has reached it yet");
-    return call.gradients.front();
+    return call.gradients[output];
   }
 
   std::shared_ptr<detail::CaptureStore> store_;

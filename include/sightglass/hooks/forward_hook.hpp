@@ -14,7 +14,8 @@ namespace sightglass {
 /// Calls a function after each call of a layer, as PyTorch's `register_forward_hook` does, on a model nobody changed.
 ///
 /// `fn(const Layer&, const Tensor& input, const Tensor& output)`, or with `const std::vector<Tensor>&` for layers with
-/// several inputs or outputs (tuples are flattened); an input that cannot be had is undefined. What it returns, a
+/// several inputs or outputs (lists, tuples and dictionaries are flattened); an input that cannot be had, or the output of
+/// a layer that gives no tensor, is undefined. What it returns, a
 /// tensor (or the vector of all outputs), takes the output's place. It runs unwatched; what it throws reaches the
 /// caller of `forward`. Move-only; belongs to the thread that made it; ends with its scope or `remove()`.
 class [[nodiscard]] ForwardHook {
@@ -42,7 +43,8 @@ class [[nodiscard]] ForwardHook {
       if constexpr (std::is_invocable_v<Fn&, const Layer&, const at::Tensor&, const at::Tensor&>) {
         static_assert(!std::is_invocable_v<Fn&, const Layer&, const Tensors&, const Tensors&>,
                       "fn: ambiguous arguments");
-        call(outputs, inputs.empty() ? at::Tensor() : inputs.front(), outputs.front());
+        call(outputs, inputs.empty() ? at::Tensor() : inputs.front(),
+             outputs.empty() ? at::Tensor() : outputs.front());
       } else {
         static_assert(std::is_invocable_v<Fn&, const Layer&, const Tensors&, const Tensors&>,
                       "fn takes (const Layer&, const Tensor& input, const Tensor& output), or vectors of tensors");
@@ -60,7 +62,10 @@ class [[nodiscard]] ForwardHook {
       if constexpr (std::is_void_v<Result>) {
         fn_(layer_, input, output);
       } else if constexpr (std::is_convertible_v<Result, at::Tensor>) {
-        if (at::Tensor replaced = fn_(layer_, input, output); replaced.defined()) outputs.front() = std::move(replaced);
+        at::Tensor replaced = fn_(layer_, input, output);
+        if (!replaced.defined()) return;
+        TORCH_CHECK(!outputs.empty(), "fn: returned a tensor for layer \"", layer_.name(), "\", which gives none");
+        outputs.front() = std::move(replaced);
       } else {
         Tensors replaced = fn_(layer_, input, output);
         TORCH_CHECK(replaced.size() == outputs.size(), "fn: returned ", replaced.size(), " tensors for the ",

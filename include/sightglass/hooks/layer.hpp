@@ -41,6 +41,15 @@ class Layer {
   /// True where the layer has no submodules.
   bool is_leaf() const { return place_.leaf; }
 
+  /// The same layer, of which `key` is looked at among the dictionary, list or tuple that it gives: `out`, `1`,
+  /// `boxes.0`. For maps; hooks and captures see all outputs.
+  Layer output(const std::string& key) const {
+    detail::Place place = place_;
+    place.output = key;
+    return Layer(std::move(place));
+  }
+  Layer output(size_t index) const { return output(std::to_string(index)); }
+
   /// Where the layer is in the stream of operations; for the mechanism below.
   const detail::Place& place() const { return place_; }
 

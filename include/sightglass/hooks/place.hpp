@@ -34,6 +34,7 @@ struct Place {
   std::shared_ptr<Runnable> owner;  ///< null where the layer marks itself
   bool leaf = false;                ///< it has no submodules
   std::string problem;              ///< why it cannot be watched, and what to do; empty when it can
+  std::string output = {};          ///< which of its outputs is meant: a path, or a number; empty: the first that serves
 };
 
 template <class T, class = void>

@@ -27,27 +27,37 @@ class Follower {
   explicit Follower(std::shared_ptr<Runnable> owner)
       : owner_(std::move(owner)),
         while_watched_(owner_->while_watched()),
+        announces_(owner_->announces_calls()),
         signature_(SignatureStore::global().find(*owner_)) {}
 
   Runnable& owner() const { return *owner_; }
+  /// True where its calls say themselves: nothing that they read has to be noted.
+  bool announces_calls() const { return announces_; }
+  /// Who watches `place`.
+  void add_subscribers_of(const void* place, std::vector<std::shared_ptr<Subscriber>>& into) const {
+    for (const auto& [watched, subscriber] : subscribers_) {
+      if (watched == place) into.push_back(subscriber);
+    }
+  }
   void subscribe(const void* place, std::shared_ptr<Subscriber> subscriber) {
     subscribers_.emplace_back(place, std::move(subscriber));
   }
   /// Operations of the call under way; 0 when there is none. Inner layers are shorter than those around them.
   size_t length() const { return call_ ? call_->signature->steps.size() : 0; }
   /// True while its last run leaves something to learn: then the recent tensors are kept alive.
-  bool wants_recent() const { return signature_ == nullptr && failures_ < 3; }
+  bool wants_recent() const { return !announces_ && signature_ == nullptr && failures_ < 3; }
 
   /// True while more has to be known of past operations than that they were: what they were given and made. Where a
   /// learned layer begins at its anchor and nobody asks for inputs, it has not.
   bool wants_history() const {
+    if (announces_) return false;
     return signature_ == nullptr || signature_->anchor > 0 || !pending_.empty() ||
            std::any_of(subscribers_.begin(), subscribers_.end(),
                        [](const auto& s) { return s.second->wants_inputs(); });
   }
   /// True where an operation may be one before the anchor, so that what it writes may be an input.
   bool may_begin_with(const c10::FunctionSchema* schema) const {
-    if (signature_ == nullptr) return wants_recent();
+    if (announces_ || signature_ == nullptr) return wants_recent();
     const auto anchor = signature_->steps.begin() + static_cast<std::ptrdiff_t>(signature_->anchor);
     return std::find(signature_->steps.begin(), anchor, schema) != anchor;
   }
@@ -73,6 +83,7 @@ class Follower {
   /// Before an operation, which is the history's latest event. `touched`: it reads a parameter or buffer of the owner.
   void before(const OperatorHandle& op, Stack& stack, const History& history, bool touched) {
     const c10::FunctionSchema* const schema = &op.schema();
+    if (announces_) return before_announced(op, stack, history);
     if (call_ && call_->signature->steps[call_->position] != schema) resume(history, touched);
     if (!call_ && touched) begin(schema, history);
     if (!call_ && !pending_.empty()) try_to_learn(history);
@@ -90,7 +101,7 @@ class Follower {
       if (kept != call_->kept.end()) kept->second.tensor = made[index];
     }
     finish_spans(&op, &stack);
-    if (call_ && call_->position == call_->signature->steps.size()) call_.reset();
+    if (call_ && !announces_ && call_->position == call_->signature->steps.size()) call_.reset();
   }
 
   /// The operation threw: whatever ran has ended.
@@ -140,6 +151,71 @@ class Follower {
   bool wanted_from(int64_t step) const {
     const auto first = call_->kept.lower_bound({step, 0});
     return first != call_->kept.end() && first->first.first == step;
+  }
+
+  /// The same where calls say themselves: the first operation of another call begins it, whatever it reads.
+  void before_announced(const OperatorHandle& op, Stack& stack, const History& history) {
+    const uint64_t number = owner_->announced_call();
+    if (number != announced_) {
+      if (call_ && call_->position < call_->signature->steps.size())
+        miss_rest("it ended earlier than in its trial run");
+      call_.reset();
+      announced_ = number;
+      if (number != 0) begin_announced(&op.schema(), history);
+    } else if (call_ && !expects(&op.schema())) {
+      change_announced(&op.schema(), history);
+    }
+    if (call_) read_inputs(op, stack, history);
+  }
+
+  bool expects(const c10::FunctionSchema* schema) const {
+    const auto& steps = call_->signature->steps;
+    return call_->position < steps.size() && steps[call_->position] == schema;
+  }
+
+  void begin_announced(const c10::FunctionSchema* schema, const History& history) {
+    announced_inputs_ = owner_->announced_inputs();
+    signature_ = SignatureStore::global().find(*owner_);
+    if (signature_ == nullptr && !learn_announced_call()) return;
+    start(history, history.latest());
+    if (call_ && !expects(schema)) change_announced(schema, history);
+  }
+
+  bool learn_announced_call() {
+    Trial trial = learn_announced(*owner_, announced_inputs_);
+    strays_.insert(strays_.end(), trial.strays.begin(), trial.strays.end());
+    if (trial.signature) {
+      adopt(std::move(*trial.signature));
+      return true;
+    }
+    for (const auto& [place, subscriber] : subscribers_) subscriber->miss("its trial run failed: " + trial.failure);
+    return false;
+  }
+
+  /// The run has left the signature: its control flow depends on the data. A trial on the same data tells how it goes
+  /// on.
+  void change_announced(const c10::FunctionSchema* schema, const History& history) {
+    const Call before = std::move(*call_);
+    call_.reset();
+    Told told;
+    for (const Watch& watch : before.watches) told[watch.subscriber.get()] += watch.done ? 1 : 0;
+    signature_ = nullptr;
+    if (!learn_announced_call()) return;
+    const auto& was = before.signature->steps;
+    const auto& is = signature_->steps;
+    const bool same = before.position < is.size() && is[before.position] == schema &&
+                      std::equal(was.begin(), was.begin() + static_cast<std::ptrdiff_t>(before.position), is.begin());
+    if (same) return start(history, before.first_event, std::move(told));
+    signature_ = nullptr;
+    for (const Watch& watch : before.watches) {
+      if (!watch.done) watch.subscriber->miss("its operations were not those of its trial run");
+    }
+  }
+
+  void miss_rest(const std::string& why) {
+    for (const Watch& watch : call_->watches) {
+      if (!watch.done) watch.subscriber->miss(why);
+    }
   }
 
   /// An operation reads a parameter of an owner that is not being followed: its anchor, or something else (an
@@ -220,7 +296,7 @@ class Follower {
   void start(const History& history, uint64_t anchor_event, Told told = {}) {
     call_ = std::make_unique<Call>();
     call_->signature = signature_;
-    call_->first_event = anchor_event - signature_->anchor;
+    call_->first_event = anchor_event - signature_->anchor;  // of an announced call, 0
     call_->position = static_cast<size_t>(history.latest() - call_->first_event);
     for (const Span& span : signature_->spans) {
       for (const auto& [place, subscriber] : subscribers_) {
@@ -255,7 +331,9 @@ class Follower {
     Kept& kept = call_->kept[key(slot)];
     ++kept.uses;
     if (!slot.made() || static_cast<size_t>(slot.step) >= call_->position) return;
-    const auto& made = history[call_->first_event + static_cast<uint64_t>(slot.step)].results;
+    const uint64_t event = call_->first_event + static_cast<uint64_t>(slot.step);
+    if (!history.holds(event)) return;
+    const auto& made = history[event].results;
     if (slot.index < made.size()) kept.tensor = made[slot.index].unchanged();
   }
 
@@ -272,7 +350,12 @@ class Follower {
   void take_input(size_t index, const History& history) {
     const Read& read = call_->signature->inputs[index];
     const auto kept = call_->kept.find({Slot::given, index});
-    if (kept == call_->kept.end() || kept->second.tensor.defined() || read.step > call_->position) return;
+    if (kept == call_->kept.end() || kept->second.tensor.defined()) return;
+    if (announces_ && index < announced_inputs_.size()) {
+      kept->second.tensor = announced_inputs_[index];
+      return;
+    }
+    if (read.step > call_->position) return;
     const auto& arguments = history[call_->first_event + read.step].arguments;
     if (read.argument < arguments.size()) kept->second.tensor = arguments[read.argument].unchanged();
   }
@@ -341,10 +424,13 @@ class Follower {
   void finish(Watch& watch, const OperatorHandle* op, Stack* stack) {
     std::vector<at::Tensor> outputs;
     for (const Slot& slot : watch.span->outputs) outputs.push_back(kept_at(slot));
-    if (std::none_of(outputs.begin(), outputs.end(), [](const at::Tensor& tensor) { return tensor.defined(); })) {
+    const bool gone =
+        std::none_of(outputs.begin(), outputs.end(), [](const at::Tensor& tensor) { return tensor.defined(); });
+    if (gone && !outputs.empty()) {
       return watch.subscriber->miss("its output was gone, or written in place, before it could be recognised");
     }
     const std::vector<at::Tensor> before = outputs;
+    if (!watch.span->keys.empty()) watch.subscriber->keys(watch.span->keys);
     watch.subscriber->leave(watch.inputs, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (outputs[i].is_same(before[i])) continue;
@@ -378,6 +464,9 @@ class Follower {
 
   std::shared_ptr<Runnable> owner_;
   std::shared_ptr<void> while_watched_;
+  bool announces_;
+  uint64_t announced_ = 0;  ///< the number of the announced call that is followed
+  std::vector<at::Tensor> announced_inputs_;
   std::vector<std::pair<const void*, std::shared_ptr<Subscriber>>> subscribers_;
   std::shared_ptr<const Signature> signature_;
   std::unique_ptr<Call> call_;

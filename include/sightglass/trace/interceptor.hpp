@@ -45,6 +45,9 @@ class Listener {
 
   /// The values that enter or leave a place that marks itself; they may be replaced.
   virtual void mark(const void* /*place*/, Side /*side*/, std::vector<at::Tensor>& /*values*/) {}
+
+  /// Told before the mark at the end of a place that gives no single tensor: the path of each in what it gives.
+  virtual void keys(const void* /*place*/, const std::vector<std::string>& /*paths*/) {}
 };
 
 /// A listener that looks on: where there is another one behind it, that is told of everything too.
@@ -55,6 +58,9 @@ class Onlooker : public Listener {
 
   void mark(const void* place, Side side, std::vector<at::Tensor>& values) override {
     if (next_ != nullptr) next_->mark(place, side, values);
+  }
+  void keys(const void* place, const std::vector<std::string>& paths) override {
+    if (next_ != nullptr) next_->keys(place, paths);
   }
 
  protected:

@@ -54,10 +54,11 @@ struct Trial {
   std::vector<TensorRef> strays;  ///< tensors of trial runs that the layer has stored
 };
 
-/// Runs `owner` once on `inputs`, without gradients, and leaves everything as it was.
+/// Runs `owner` once on `inputs`, and leaves everything as it was. Without gradients, except where the call that is
+/// under way has them and may go another way without.
 inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, Guide guide = nullptr) {
   Trial trial;
-  const at::NoGradGuard no_gradients;
+  const at::AutoGradMode gradients(owner.announces_calls() && at::GradMode::is_enabled());
   const GeneratorStates generators(inputs);
   const auto detail = owner.wants_recording() ? Recorder::Detail::full : Recorder::Detail::names;
   Recorder recorder(inputs, owner.state(), owner.buffers(), detail, std::move(guide));
@@ -73,14 +74,24 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, G
   } catch (const std::exception& error) {
     trial.failure = one_line(error.what());
   }
-  if (trial.failure.empty() && !recorder.has_anchor()) trial.failure = "its forward reads none of its parameters";
+  const bool needs_anchor = !owner.announces_calls();
+  if (trial.failure.empty() && needs_anchor && !recorder.has_anchor())
+    trial.failure = "its forward reads none of its parameters";
   if (trial.failure.empty()) {
     trial.signature = recorder.take();
     trial.signature->mode = mode;
+    if (owner.announces_calls()) trial.signature->anchor = 0;
     if (owner.wants_recording()) owner.complete(*trial.signature, recorder.recording());
   }
   trial.strays = recorder.survivors();
   return trial;
+}
+
+/// Runs `owner` on trial on the very tensors of the call that it has announced.
+inline Trial learn_announced(Runnable& owner, const std::vector<at::Tensor>& inputs) {
+  std::vector<at::Tensor> own;
+  for (const at::Tensor& input : inputs) own.push_back(input.detach().clone());
+  return run_trial(owner, own);
 }
 
 /// How much of a tensor a trial is given. Small is cheap; whole is right where the layer knows its size.

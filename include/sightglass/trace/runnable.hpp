@@ -39,6 +39,17 @@ class Runnable {
   /// With how many tensors `run` may be called, most likely first.
   virtual std::vector<size_t> input_counts() const { return {1}; }
 
+  /// True where calls say themselves when they begin, so that none has to be recognised by what it reads.
+  virtual bool announces_calls() const { return false; }
+  /// The announced call under way on this thread: another number for each, 0 for none.
+  virtual uint64_t announced_call() const { return 0; }
+  /// What the announced call was given.
+  virtual std::vector<at::Tensor> announced_inputs() const { return {}; }
+  /// What to do where a place in it cannot be followed.
+  virtual std::string remedy() const {
+    return "make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it";
+  }
+
   /// Kept while the runnable is watched on this thread.
   virtual std::shared_ptr<void> while_watched() { return nullptr; }
 

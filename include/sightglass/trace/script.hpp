@@ -1,11 +1,9 @@
 #pragma once
 
-#include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
-#include <torch/csrc/jit/runtime/operator.h>
 
 #include <cstdint>
 #include <map>
@@ -16,146 +14,15 @@
 #include <utility>
 #include <vector>
 
-#include "sightglass/trace/runnable.hpp"
-#include "sightglass/trace/tensors.hpp"
+#include "sightglass/trace/script_calls.hpp"
+#include "sightglass/trace/script_export.hpp"
+#include "sightglass/trace/script_marks.hpp"
 
-/// TorchScript models: marks in a copy of the graph. The user's module is not changed.
+/// TorchScript models: run from a copy of the graph with marks. The user's module is not changed.
 ///
-/// PyTorch calls TorchScript deprecated since 2.11; all of it is here, so that another loader can stand beside it.
+/// PyTorch calls TorchScript deprecated since 2.11; all of it is in the files `script*`, so that another loader can
+/// stand beside it.
 namespace sightglass::detail {
-
-namespace jit = torch::jit;
-
-/// `sightglass::mark(t(a) x, int place, int side) -> t(a)`: an identity that announces what passes through it.
-inline c10::Symbol mark_symbol() {
-  static const bool registered = [] {
-    jit::registerOperator(jit::Operator(
-        "sightglass::mark(t(a) x, int place, int side) -> t(a)",
-        [](Stack& stack) {
-          const int64_t side = jit::pop(stack).toInt();
-          const int64_t place = jit::pop(stack).toInt();
-          if (state().listener == nullptr) return;
-          c10::IValue& value = stack.back();
-          std::vector<at::Tensor> tensors;
-          for_each_tensor(value, [&](const at::Tensor& tensor) { tensors.push_back(tensor); });
-          const std::vector<at::Tensor> before = tensors;
-          announce(reinterpret_cast<const void*>(place), static_cast<Side>(side), tensors);
-          size_t index = 0;
-          change_tensors(value, [&](const at::Tensor& tensor) {
-            const size_t at = index++;
-            return tensor.is_same(before[at]) ? tensors[at] : tensor;
-          });
-        },
-        c10::AliasAnalysisKind::FROM_SCHEMA));
-    return true;
-  }();
-  static_cast<void>(registered);
-  return c10::Symbol::fromQualString("sightglass::mark");
-}
-
-/// Marks `value` at the graph's insertion point; returns what goes on from there.
-inline jit::Value* insert_mark(jit::Graph& graph, jit::Value* value, const void* place, Side side) {
-  jit::Value* const place_constant = graph.insertConstant(reinterpret_cast<int64_t>(place));
-  jit::Value* const side_constant = graph.insertConstant(static_cast<int64_t>(side));
-  jit::Node* const node = graph.insertNode(graph.create(mark_symbol(), {value, place_constant, side_constant}));
-  node->output()->setType(value->type());
-  return node->output();
-}
-
-/// Puts marks around the calls of chosen submodules, inlining only what lies on the way to them.
-class Marker {
- public:
-  explicit Marker(const std::set<std::string>& paths) : paths_(paths) {}
-
-  std::shared_ptr<jit::Graph> mark(const jit::Module& module) {
-    auto graph = jit::toGraphFunction(module.get_method("forward").function()).graph()->copy();
-    known_.emplace(graph->inputs().at(0), Known{"", module});
-    mark_block(*graph->block());
-    return graph;
-  }
-
- private:
-  struct Known {
-    std::string path;
-    jit::Module module;
-  };
-
-  bool is_wanted(const std::string& path) const { return paths_.count(path) != 0; }
-  bool leads_to_wanted(const std::string& path) const {
-    if (path.empty()) return !paths_.empty();
-    const auto next = paths_.lower_bound(path + ".");
-    return next != paths_.end() && next->compare(0, path.size() + 1, path + ".") == 0;
-  }
-
-  void mark_block(jit::Block& block) {
-    for (jit::Node* node = *block.nodes().begin(); node != block.return_node();) {
-      jit::Node* next = node->next();
-      for (jit::Block* inner : node->blocks()) mark_block(*inner);
-      if (node->kind() == c10::prim::GetAttr) {
-        follow_attribute(*node);
-      } else if (node->kind() == c10::prim::CallMethod) {
-        next = mark_call(*node);
-      }
-      node = next;
-    }
-  }
-
-  void follow_attribute(const jit::Node& node) {
-    const auto parent = known_.find(node.input());
-    if (parent == known_.end()) return;
-    const std::string name = node.s(c10::attr::name);
-    const c10::IValue value = parent->second.module.attr(name);
-    if (!value.isModule()) return;
-    const std::string path = parent->second.path.empty() ? name : parent->second.path + "." + name;
-    known_.emplace(node.output(), Known{path, value.toModule()});
-  }
-
-  /// Returns the node to go on with.
-  jit::Node* mark_call(jit::Node& call) {
-    jit::Node* const next = call.next();
-    const auto callee = known_.find(call.input(0));
-    if (callee == known_.end()) return next;
-    const std::string method = call.s(c10::attr::name);
-    const Known known = callee->second;
-    if (method == "forward" && is_wanted(known.path)) {
-      const auto* const place = known.module._ivalue().get();
-      mark_inputs(call, place);
-      for (jit::Value* output : call.outputs()) mark_value(output, place, Side::end, *next);
-    }
-    if (!leads_to_wanted(known.path)) return next;
-    auto* const function = jit::tryToGraphFunction(known.module.get_method(method).function());
-    if (function == nullptr) return next;
-    jit::Node* const before = call.prev();
-    jit::inlineCallTo(&call, function, function->graph().get());
-    return before->next();
-  }
-
-  /// All inputs pass through one mark: a single one as it is, several as a tuple.
-  void mark_inputs(jit::Node& call, const void* place) {
-    jit::Graph& graph = *call.owningGraph();
-    if (call.inputs().size() == 2) {
-      call.replaceInput(1, mark_before(call, call.input(1), place, Side::begin));
-    } else if (call.inputs().size() > 2) {
-      jit::Node* const tuple = graph.createTuple(call.inputs().slice(1))->insertBefore(&call);
-      jit::Value* const marked = mark_before(call, tuple->output(), place, Side::begin);
-      jit::Node* const unpacked = graph.createTupleUnpack(marked)->insertBefore(&call);
-      for (size_t i = 1; i < call.inputs().size(); ++i) call.replaceInput(i, unpacked->output(i - 1));
-    }
-  }
-
-  void mark_value(jit::Value* value, const void* place, Side side, jit::Node& before) {
-    jit::Value* const marked = mark_before(before, value, place, side);
-    value->replaceAllUsesAfterNodeWith(marked->node(), marked);
-  }
-
-  static jit::Value* mark_before(jit::Node& node, jit::Value* value, const void* place, Side side) {
-    const jit::WithInsertPoint here(&node);
-    return insert_mark(*node.owningGraph(), value, place, side);
-  }
-
-  const std::set<std::string>& paths_;
-  std::map<const jit::Value*, Known> known_;
-};
 
 /// An object of the same tensors, and so are those in it: what `forward` assigns to an attribute stays in the shell.
 inline c10::intrusive_ptr<c10::ivalue::Object> shell_of(const c10::ivalue::Object& object) {
@@ -202,6 +69,13 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
     return Marker(paths_).mark(jit::Module(object()));
   }
 
+  /// How the file was exported; read once.
+  const ExportReader& exported() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (exported_ == nullptr) exported_ = std::make_unique<ExportReader>(jit::Module(object()));
+    return *exported_;
+  }
+
   const void* id() const override { return address_; }
   std::weak_ptr<const void> lifetime() const override {
     return object_.expired() ? std::weak_ptr<const void>() : std::weak_ptr<const void>(weak_from_this());
@@ -221,38 +95,87 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
     }
     return all;
   }
+  /// Some modules take another way where gradients are off (attention's fast path).
   uint64_t mode() const override {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto object = object_.lock();
-    return paths_.size() * 2 + (object && jit::Module(object).is_training() ? 1 : 0);
+    const bool training = object && jit::Module(object).hasattr("training") && jit::Module(object).is_training();
+    return paths_.size() * 4 + (training ? 2 : 0) + (at::GradMode::is_enabled() ? 1 : 0);
+  }
+  bool announces_calls() const override { return true; }
+  std::string remedy() const override {
+    return "run the model by sightglass::Model(script).forward(input), which tells its layers exactly, in place of "
+           "script.forward";
   }
 
-  /// Keeps fusers from changing the stream of the user's own `forward` calls.
+  /// Keeps fusers from changing the stream of the user's own `forward` calls, and has them announced.
   std::shared_ptr<void> while_watched() override {
-    thread_local std::weak_ptr<void> of_thread;
-    std::shared_ptr<void> guard = of_thread.lock();
-    if (guard == nullptr) of_thread = guard = std::make_shared<jit::GraphOptimizerEnabledGuard>(false);
+    struct Watched {
+      jit::GraphOptimizerEnabledGuard as_written{false};
+      std::shared_ptr<ScriptCalls> calls = ScriptCalls::begin_on_thread();
+    };
+    thread_local std::weak_ptr<Watched> of_thread;
+    std::shared_ptr<Watched> guard = of_thread.lock();
+    if (guard == nullptr) of_thread = guard = std::make_shared<Watched>();
     return guard;
   }
 
+  uint64_t announced_call() const override {
+    const ScriptCall* const call = under_way();
+    return call == nullptr ? 0 : call->number;
+  }
+  std::vector<at::Tensor> announced_inputs() const override {
+    const ScriptCall* const call = under_way();
+    return call == nullptr ? std::vector<at::Tensor>() : flat_tensors(call->inputs);
+  }
+
+  /// Runs the announced call on other tensors; where none is announced, `forward` of these.
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) override {
+    std::vector<c10::IValue> given(inputs.begin(), inputs.end());
+    if (const ScriptCall* const call = under_way()) {
+      given = call->inputs;
+      size_t index = 0;
+      for (c10::IValue& value : given) change_tensors(value, [&](const at::Tensor&) { return inputs.at(index++); });
+    }
+    const c10::IValue output = forward(std::move(given));
+    return flat_tensors(c10::ArrayRef<c10::IValue>(output));
+  }
+
+  /// What the model gives for `inputs`, run operation by operation from the marked copy.
+  c10::IValue forward(std::vector<c10::IValue> inputs) {
     const auto object = this->object();
     // Submodules without marks are still called as functions, each with an executor of its own.
     const jit::GraphOptimizerEnabledGuard as_written(false);
     Stack stack{c10::IValue(shell_of(*object))};
-    for (const at::Tensor& input : inputs) stack.emplace_back(input);
+    for (c10::IValue& input : inputs) stack.push_back(std::move(input));
     const std::shared_ptr<const jit::Code> code = marked_code(jit::Module(object));
     const auto& schema = jit::Module(object).get_method("forward").function().getSchema();
+    check_count(schema, stack.size());
     schema.checkAndNormalizeInputs(stack);
     jit::InterpreterState(*code).run(stack);
-    std::vector<at::Tensor> outputs;
-    for (const c10::IValue& value : stack) {
-      for_each_tensor(value, [&](const at::Tensor& tensor) { outputs.push_back(tensor); });
-    }
-    return outputs;
+    return stack.size() == 1 ? stack.front() : c10::IValue(c10::ivalue::Tuple::create(std::move(stack)));
   }
 
  private:
+  const ScriptCall* under_way() const {
+    const auto calls = ScriptCalls::of_thread();
+    return calls == nullptr ? nullptr : calls->under_way(address_);
+  }
+
+  /// `given`: values with the model itself.
+  static void check_count(const c10::FunctionSchema& schema, size_t given) {
+    size_t needed = 0;
+    std::string takes;
+    for (size_t i = 1; i < schema.arguments().size(); ++i) {
+      const c10::Argument& argument = schema.arguments()[i];
+      takes += (i > 1 ? ", " : "") + argument.name() + ": " + argument.type()->annotation_str();
+      if (!argument.default_value()) needed = i;
+    }
+    TORCH_CHECK(given > needed, "model: its forward takes ", needed, " inputs (", takes, "), and got ", given - 1,
+                "; give them all by a function: sightglass::Model(script, [&](const torch::Tensor& x) { return "
+                "script.forward({x, ...}); })");
+  }
+
   std::shared_ptr<const jit::Code> marked_code(const jit::Module& module) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (code_ == nullptr) code_ = std::make_shared<const jit::Code>(Marker(paths_).mark(module), "sightglass");
@@ -263,6 +186,7 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
   const void* address_;
   mutable std::mutex mutex_;
   std::set<std::string> paths_;
+  std::unique_ptr<ExportReader> exported_;
   std::shared_ptr<const jit::Code> code_;
 };
 

@@ -40,6 +40,7 @@ struct Span {
   size_t end = 0;
   std::vector<Slot> inputs;
   std::vector<Slot> outputs;
+  std::vector<std::string> keys = {};  ///< the path of each output, where it gives no single tensor
 };
 
 /// Where an input of the whole is read first: tensor argument `argument` (lists counted one by one) of operation
@@ -143,13 +144,18 @@ class Recorder final : public Listener {
     }
     const auto opened =
         std::find_if(open_.rbegin(), open_.rend(), [&](const Span& span) { return span.place == place; });
-    if (opened == open_.rend()) return;
-    Span span = std::move(*opened);
-    open_.erase(std::next(opened).base());
+    // A call without arguments, as a trace writes one that gives nothing, has no mark at its beginning.
+    Span span{place, signature_.steps.size(), 0, {}, {}};
+    if (opened != open_.rend()) {
+      span = std::move(*opened);
+      open_.erase(std::next(opened).base());
+    }
     span.end = signature_.steps.size();
     span.outputs = slots(values);
+    span.keys = std::exchange(keys_, {});
     signature_.spans.push_back(std::move(span));
   }
+  void keys(const void* /*place*/, const std::vector<std::string>& paths) override { keys_ = paths; }
 
   bool has_anchor() const { return signature_.anchor != none; }
   Signature take() { return std::move(signature_); }
@@ -259,6 +265,7 @@ class Recorder final : public Listener {
   Guide guide_;
   Recording recording_;
   std::vector<Span> open_;
+  std::vector<std::string> keys_;  // of the place that ends next
   std::unordered_set<const c10::TensorImpl*> state_;
   std::unordered_set<const c10::TensorImpl*> buffers_;
   std::unordered_map<const c10::TensorImpl*, Slot> made_;

@@ -108,10 +108,11 @@ class Freezer {
 class C10_EXPORT Split {
  public:
   /// Splits `marked`, whose first input is the model `self` in evaluation mode, at that of `places` which stands first;
-  /// a place that runs several times stands where its last call ends. For inputs of `dims` dimensions. Throws
-  /// `c10::Error` with the reason where that cannot be.
+  /// a place that runs several times stands where its last call ends. For inputs of `dims` dimensions. `output`: the path
+  /// of what is looked at in what the model gives. Throws `c10::Error` with the reason where that cannot be.
   Split(const jit::Graph& marked, const c10::intrusive_ptr<c10::ivalue::Object>& self,
-        const std::set<const void*>& places, size_t dims) {
+        const std::set<const void*>& places, size_t dims, std::string output = "")
+      : output_(std::move(output)) {
     const KeyOff unseen;
     std::shared_ptr<jit::Graph> graph = const_cast<jit::Graph&>(marked).copy();
     TORCH_CHECK(graph->inputs().size() == 2 && graph->outputs().size() == 1, "it has several inputs or outputs");
@@ -137,11 +138,11 @@ class C10_EXPORT Split {
   /// What the layer gives for `input`. Nobody is told of its operations.
   at::Tensor prefix(const at::Tensor& input) const {
     const KeyOff unseen;
-    return run(*prefix_, {input});
+    return run(*prefix_, {input}).toTensor();
   }
   /// The model's output when the layer gives `activations` for `input`.
   at::Tensor tail(const at::Tensor& activations, const at::Tensor& input) const {
-    return run(*tail_, {input, activations});
+    return pick_tensor(run(*tail_, {input, activations}), output_);
   }
 
  private:
@@ -150,9 +151,9 @@ class C10_EXPORT Split {
   static std::shared_ptr<const jit::Code> code(const Graph& graph) {
     return std::make_shared<const jit::Code>(graph, "sightglass");
   }
-  static at::Tensor run(const jit::Code& code, std::vector<c10::IValue> stack) {
+  static c10::IValue run(const jit::Code& code, std::vector<c10::IValue> stack) {
     jit::InterpreterState(code).run(stack);
-    return stack.back().toTensor();
+    return stack.back();
   }
 
   /// A pass goes as deep as the functions called were made for: only one call, where optimisation was off then.
@@ -206,7 +207,7 @@ class C10_EXPORT Split {
     for (const auto& [place, node] : last) {
       if (first.first == nullptr || node->isBefore(first.first)) first = {node, place};
     }
-    TORCH_CHECK(first.first->output()->type()->kind() == c10::TypeKind::TensorType, "the layer gives no tensor");
+    TORCH_CHECK(first.first->output()->type()->kind() == c10::TypeKind::TensorType, "the layer gives no single tensor");
     return first;
   }
 
@@ -289,6 +290,7 @@ class C10_EXPORT Split {
     activations->replaceAllUsesAfterNodeWith(clone, clone->output());
   }
 
+  std::string output_;
   const void* place_ = nullptr;
   std::optional<size_t> activations_dims_;
   bool tail_reads_input_ = false;

@@ -24,7 +24,10 @@ class Subscriber {
   /// An input is known. `in_time`: it is about to be read for the first time, and the place goes on with what is
   /// returned.
   virtual at::Tensor enter(size_t /*index*/, const at::Tensor& input, Arrival /*arrival*/) { return input; }
-  /// The place has ended. An input that could not be kept is undefined; outputs may be replaced.
+  /// Told before `leave` where the place gives no single tensor: the path of each output, such as `boxes.0`.
+  virtual void keys(const std::vector<std::string>& /*paths*/) {}
+  /// The place has ended. An input that could not be kept is undefined; outputs may be replaced, and are none where it
+  /// gives no tensor.
   virtual void leave(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) = 0;
   /// A call began but could not be followed.
   virtual void miss(const std::string& why) = 0;

@@ -11,7 +11,8 @@
 
 #include "sightglass/trace/interceptor.hpp"
 
-/// Tensors among the arguments and results of an operation, in order; those in lists and tuples one by one.
+/// Tensors among the arguments and results of an operation, in order; those in lists, tuples and dictionaries one by
+/// one.
 namespace sightglass::detail {
 
 /// Calls `visit(tensor)` for each defined tensor in `value`.
@@ -23,7 +24,15 @@ void for_each_tensor(const c10::IValue& value, Visit&& visit) {
     for (const c10::IValue& element : value.toListRef()) for_each_tensor(element, visit);
   } else if (value.isTuple()) {
     for (const c10::IValue& element : value.toTupleRef().elements()) for_each_tensor(element, visit);
+  } else if (value.isGenericDict()) {
+    for (const auto& entry : value.toGenericDict()) for_each_tensor(entry.value(), visit);
   }
+}
+
+inline bool has_tensors(const c10::IValue& value) {
+  bool has = false;
+  for_each_tensor(value, [&](const at::Tensor&) { has = true; });
+  return has;
 }
 
 /// Replaces each defined tensor in `value` by `change(tensor)`.
@@ -32,9 +41,7 @@ void change_tensors(c10::IValue& value, Change&& change) {
   if (value.isTensor()) {
     if (value.toTensor().defined()) value = c10::IValue(change(value.toTensor()));
   } else if (value.isList()) {
-    bool has_tensors = false;
-    for_each_tensor(value, [&](const at::Tensor&) { has_tensors = true; });
-    if (!has_tensors) return;
+    if (!has_tensors(value)) return;
     c10::List<c10::IValue> list = value.toList().copy();
     for (size_t i = 0; i < list.size(); ++i) {
       c10::IValue element = list.get(i);
@@ -46,6 +53,14 @@ void change_tensors(c10::IValue& value, Change&& change) {
     std::vector<c10::IValue> elements(value.toTupleRef().elements().begin(), value.toTupleRef().elements().end());
     for (c10::IValue& element : elements) change_tensors(element, change);
     value = c10::ivalue::Tuple::create(std::move(elements));
+  } else if (value.isGenericDict() && has_tensors(value)) {
+    c10::Dict<c10::IValue, c10::IValue> dict = value.toGenericDict().copy();
+    for (const auto& entry : value.toGenericDict()) {
+      c10::IValue element = entry.value();
+      change_tensors(element, change);
+      dict.insert_or_assign(entry.key(), std::move(element));
+    }
+    value = c10::IValue(std::move(dict));
   }
 }
 

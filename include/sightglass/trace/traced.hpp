@@ -28,7 +28,7 @@ class TraceMark final : public Subscriber {
 
   bool wants_inputs() const override { return false; }
   void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override {
-    if (!jit::tracer::isTracing()) return;
+    if (!jit::tracer::isTracing() || outputs.empty()) return;
     jit::Graph& graph = *jit::tracer::getTracingState()->graph;
     jit::Value* const value = jit::tracer::getValueTrace(outputs.front());
     jit::tracer::setValueTrace(outputs.front(), insert_mark(graph, value, place_, Side::end));

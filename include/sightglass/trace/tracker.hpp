@@ -49,7 +49,8 @@ class C10_EXPORT Tracker final : public Listener {
                               [&](const auto& follower) { return follower->owner().id() == owner->id(); });
     if (found == followers_.end()) {
       followers_.push_back(std::make_unique<Follower>(std::move(owner)));
-      for (const at::Tensor& tensor : followers_.back()->owner().state()) {
+      const bool recognised = !followers_.back()->announces_calls();
+      for (const at::Tensor& tensor : recognised ? followers_.back()->owner().state() : std::vector<at::Tensor>()) {
         readers_.emplace_back(tensor.unsafeGetTensorImpl(), followers_.back().get());
       }
       std::sort(readers_.begin(), readers_.end());
@@ -121,11 +122,11 @@ class C10_EXPORT Tracker final : public Listener {
   }
 
   void mark(const void* place, Side side, std::vector<at::Tensor>& values) override {
-    const auto found = marked_.find(place);
-    if (found == marked_.end() || in_backward()) return;
+    if (in_backward()) return;
+    const std::vector<std::shared_ptr<Subscriber>> subscribers = subscribers_of(place);
+    if (subscribers.empty()) return;
     const KeyOff off;
     const Handling handling(handling_);
-    const std::vector<std::shared_ptr<Subscriber>> subscribers = found->second;
     if (side == Side::begin) {
       for (const auto& subscriber : subscribers) {
         for (size_t i = 0; i < values.size() && !subscriber->removed(); ++i) {
@@ -152,7 +153,21 @@ class C10_EXPORT Tracker final : public Listener {
     }
   }
 
+  void keys(const void* place, const std::vector<std::string>& paths) override {
+    for (const auto& subscriber : subscribers_of(place)) subscriber->keys(paths);
+  }
+
  private:
+  /// Who is to be told of a mark: also those who would follow the model's own `forward`, as this is a run of its copy.
+  std::vector<std::shared_ptr<Subscriber>> subscribers_of(const void* place) const {
+    std::vector<std::shared_ptr<Subscriber>> all;
+    if (const auto found = marked_.find(place); found != marked_.end()) all = found->second;
+    for (const auto& follower : followers_) {
+      if (follower->announces_calls()) follower->add_subscribers_of(place, all);
+    }
+    return all;
+  }
+
   /// While callbacks run, nobody is erased.
   class Handling {
    public:

@@ -25,6 +25,7 @@ class BlockEnd final : public Subscriber {
 
   bool wants_inputs() const override { return false; }
   void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override {
+    if (outputs.empty() || !outputs.front().defined()) return;
     output_ = outputs.front().clone();  // the next block may write it in place
     maps_ = attention_.maps().size();
   }
