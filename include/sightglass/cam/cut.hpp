@@ -183,6 +183,7 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
   void keys(const std::vector<std::string>& paths) override { keys_ = paths; }
 
   void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override {
+    ++calls_;
     at::Tensor& y = outputs.at(chosen_of(name_, wanted_, outputs, std::exchange(keys_, {})));
     const at::Tensor given = y;
     TORCH_CHECK(y.defined() && y.is_floating_point(), "layer \"", name_, "\": its output is ",
@@ -211,6 +212,8 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
   }
 
   const std::string& name() const { return name_; }
+  /// How often the layer ran; the last call is kept.
+  size_t calls() const { return calls_; }
   /// What gradients are asked for.
   const at::Tensor& handle() const { return handle_; }
   const at::Tensor& activations() const { return activations_; }
@@ -237,6 +240,7 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
   std::string remedy_;
   std::vector<std::string> keys_;  ///< of the outputs of the call that ends next
   size_t number_;
+  size_t calls_ = 0;
   std::weak_ptr<Tracker> tracker_;
   at::Tensor handle_;
   at::Tensor activations_;
@@ -245,21 +249,30 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
   std::string missed_;
 };
 
-/// Stands at a layer during a pass whose activations there are given.
+/// Stands at a layer during a pass whose activations there are given, at one of its calls.
 class Replacement final : public Subscriber {
  public:
-  Replacement(const Layer& layer, at::Tensor activations)
-      : name_(layer.name()), wanted_(layer.place().output), activations_(std::move(activations)) {}
+  /// `call`: which call of the layer, from 1.
+  Replacement(const Layer& layer, at::Tensor activations, size_t call)
+      : name_(layer.name()),
+        wanted_(layer.place().output),
+        activations_(std::move(activations)),
+        calls_before_(call - 1) {}
 
   bool wants_inputs() const override { return false; }
+  void keys(const std::vector<std::string>& paths) override { keys_ = paths; }
   void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override {
-    at::Tensor& y = outputs.at(chosen_of(name_, wanted_, outputs, std::exchange(keys_, {})));
+    const std::vector<std::string> keys = std::exchange(keys_, {});
+    if (replaced_ || calls_before_ > 0) {
+      calls_before_ -= replaced_ ? 0 : 1;
+      return;
+    }
+    at::Tensor& y = outputs.at(chosen_of(name_, wanted_, outputs, keys));
     TORCH_CHECK(y.sizes() == activations_.sizes(), "activations: got ", activations_.sizes(), ", the layer gives ",
                 y.sizes());
     y = activations_;
     replaced_ = true;
   }
-  void keys(const std::vector<std::string>& paths) override { keys_ = paths; }
   void miss(const std::string& why) override { missed_ = why; }
   void check() const {
     TORCH_CHECK(replaced_, "layer \"", name_, "\": its activations could not be replaced: ",
@@ -271,14 +284,15 @@ class Replacement final : public Subscriber {
   std::string wanted_;
   std::vector<std::string> keys_;
   at::Tensor activations_;
+  size_t calls_before_;
   bool replaced_ = false;
   std::string missed_;
 };
 
-/// The output of a whole run of the model in which `layer` gives a copy of `activations`.
+/// The output of a whole run of the model in which `layer` gives a copy of `activations` at its call number `call`.
 inline at::Tensor forward_with(const Model& model, const at::Tensor& input, const Layer& layer,
-                               const at::Tensor& activations) {
-  const auto replacement = std::make_shared<Replacement>(layer, activations.clone());
+                               const at::Tensor& activations, size_t call = 1) {
+  const auto replacement = std::make_shared<Replacement>(layer, activations.clone(), call);
   const Watch watch = model.watch(replacement, layer);
   at::Tensor output = model.forward(input);
   replacement->check();
