@@ -38,14 +38,19 @@ void list_layers(const sg::Model& model, const torch::Tensor& input) {
   const std::vector<sg::LayerInfo> layers = sg::layers(model, input);
   const std::string suggested = sg::suggest_layer(model, input);
   size_t name_width = 0, shape_width = 0;
+  const auto shape_of = [](const sg::LayerInfo& layer) {
+    return shape_text(layer.maps.empty() ? layer.shape : layer.maps);
+  };
   for (const sg::LayerInfo& layer : layers) {
     name_width = std::max(name_width, layer.name.size());
-    shape_width = std::max(shape_width, shape_text(layer.shape).size());
+    shape_width = std::max(shape_width, shape_of(layer).size());
   }
-  for (const sg::LayerInfo& layer : layers)
-    std::printf("%-*s  %-*s  %s%s\n", static_cast<int>(name_width), layer.name.c_str(), static_cast<int>(shape_width),
-                shape_text(layer.shape).c_str(), layer.type.c_str(),
+  for (const sg::LayerInfo& layer : layers) {
+    const std::string given = layer.maps.empty() ? "" : ", gives " + shape_text(layer.shape);
+    std::printf("%-*s  %-*s  %s%s%s\n", static_cast<int>(name_width), layer.name.c_str(), static_cast<int>(shape_width),
+                shape_of(layer).c_str(), layer.type.c_str(), given.c_str(),
                 layer.name == suggested ? "  <- taken without --layer" : "");
+  }
 }
 
 /// The files to explain. A path that cannot be listed is left for whoever reads it to complain about.

@@ -86,13 +86,40 @@ TEST_CASE("a lambda may turn a segmentation into scores") {
   CHECK(explained.map().equal(torch::tensor({.25f, .5f, .75f, 1.f}).view({1, 2, 2})));
 }
 
-TEST_CASE("a TorchScript model with several outputs is refused, and the error says what to do") {
+TEST_CASE("of several outputs the first floating-point one is looked at, or the one that is named") {
   const torch::jit::Module two = scripts::make("TwoOutputs", {{"conv", scripts::conv(3, 4)}},
                                                "def forward(self, x):\n"
                                                "  x = self.conv.forward(x)\n"
-                                               "  return x, torch.mean(x, [2, 3])\n");
-  CHECK_THROWS_WITH(sg::explain(two, torch::randn({1, 3, 4, 4}), "conv", sg::GradCam{}),
-                    ContainsSubstring("model: its forward gives 2 tensors"));
+                                               "  return torch.argmax(x, 1), torch.mean(x, [2, 3]), x\n");
+  const at::Tensor x = torch::randn({2, 3, 4, 4});
+  const sg::Model model(two);
+  const at::Tensor conv = scripts::run(scripts::child(two, {"conv"}), x);
+  CHECK(model.forward(x).allclose(conv.mean({2, 3})));
+  CHECK(model.output(2).forward(x).allclose(conv));
+  CHECK(model.output("0").forward(x).equal(conv.argmax(1)));
+  CHECK_THROWS_WITH(model.output(3).forward(x), ContainsSubstring("output \"3\"") && ContainsSubstring("\"0\", \"1\""));
+  // Grad-CAM of the mean of a channel at that channel's convolution is the channel itself, over its places.
+  const sg::Explanation map = sg::explain(two, x, "conv", sg::GradCam{}, 1);
+  CHECK(map.map().allclose(conv.select(1, 1).relu() / 16, 1e-5, 1e-6));
+}
+
+TEST_CASE("a torch::nn model that gives several tensors needs no function beside it") {
+  struct PairImpl : torch::nn::Module {
+    PairImpl() : conv(register_module("conv", torch::nn::Conv2d(3, 4, 1))) { eval(); }
+    std::tuple<torch::Tensor, std::vector<torch::Tensor>> forward(const torch::Tensor& x) {
+      const torch::Tensor y = conv(x);
+      return {y.argmax(1), {y.mean({2, 3}), y.amax({2, 3})}};
+    }
+    torch::nn::Conv2d conv;
+  };
+  const auto net = std::make_shared<PairImpl>();
+  const at::Tensor x = torch::randn({1, 3, 4, 4});
+  const at::Tensor y = net->conv(x);
+  CHECK(sg::Model(net).forward(x).allclose(y.mean({2, 3})));
+  CHECK(sg::Model(net).output("1.1").forward(x).allclose(y.amax({2, 3})));
+  CHECK(sg::explain(sg::Model(net).output(1), x, net->conv, sg::GradCam{}, 2)
+            .map()
+            .allclose(y.select(1, 2).relu() / 16, 1e-5, 1e-6));
 }
 
 TEST_CASE("layers of a model are found by name, and an unknown name lists the nearest") {

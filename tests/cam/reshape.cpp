@@ -38,7 +38,7 @@ TEST_CASE("tokens become a grid, row by row, without the class token, and go bac
   }
   CHECK(grid.to_output(maps, tokens).equal(tokens));
   CHECK_THROWS_WITH(sg::Reshape::tokens(3, 3).to_maps(tokens),
-                    ContainsSubstring("tokens: came [2, 7, 4], expected [N, 1 + 3 * 3, C]"));
+                    ContainsSubstring("tokens: got [2, 7, 4], expected [N, 1 + 9, C]"));
 }
 
 TEST_CASE("the last dimension becomes channels, and goes back") {

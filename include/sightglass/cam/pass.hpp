@@ -222,7 +222,7 @@ class Pass {
     for (const auto& point : points_) handles.push_back(point->handle());
     std::vector<at::Tensor> found = differentiated([&] {
       return detail::gradients_of(evidence.score, output_, handles,
-                                  evidence.target.is_output_at_class() ? evidence.classes : at::Tensor());
+                                  is_row_of_output(evidence.target) ? evidence.classes : at::Tensor());
     });
     for (size_t i = 0; i < found.size(); ++i) {
       const at::Tensor& activations = points_[i]->activations();
@@ -233,6 +233,9 @@ class Pass {
     evidence.gradients = std::move(found);
     return evidence.gradients;
   }
+
+  /// The score of a class is a number of the output itself, so that its gradient may be read off the last layer.
+  bool is_row_of_output(const Target& target) const { return target.is_output_at_class() && output_.dim() == 2; }
 
   at::Tensor hessian_times(const Evidence& evidence, size_t layer, const at::Tensor& vector) const {
     const c10::InferenceMode gradients_are_possible(false);

@@ -26,7 +26,7 @@ class Target {
  public:
   using Score = std::function<at::Tensor(const at::Tensor&)>;
 
-  /// The class with the highest score, for each image.
+  /// The class with the highest score, for each image. One number an image, `[N]`, is class 0.
   Target() : Target("the prediction", predicted, nullptr, chosen_from(predicted)) {}
 
   /// The same class for all images. Throws when used on an output without that class.
@@ -111,7 +111,7 @@ class Target {
 
   /// The explained number of each image, `[N]`, part of the graph of `output`.
   at::Tensor scores(const at::Tensor& output) const {
-    at::Tensor score = is_output_at_class() ? score_of(rule_->classes)(output) : rule_->score(output);
+    at::Tensor score = is_output_at_class() ? score_of(rule_->classes)(as_classes(output)) : rule_->score(output);
     TORCH_CHECK(score.defined() && score.dim() == 1 && score.size(0) == output.size(0), "target: ", rule_->name,
                 " must give one number an image, [", output.size(0), "]; came ",
                 score.defined() ? c10::str(score.sizes()) : std::string("nothing"));
@@ -120,7 +120,7 @@ class Target {
 
   /// The class of each image, `[N]` int64; -1 where the target is no class.
   at::Tensor classes(const at::Tensor& output) const {
-    return has_class() ? rule_->classes(output)
+    return has_class() ? rule_->classes(as_classes(output))
                        : at::full({output.size(0)}, -1, output.options().dtype(at::kLong).requires_grad(false));
   }
   /// True where the target is a class, or made of one: where `classes` are indices.
@@ -131,7 +131,7 @@ class Target {
   /// The same for a batch whose row j was made from image `images[j]` (`[M]` int64) of the batch that gave `output`: a
   /// prediction stays what it was for that image.
   Target of(const at::Tensor& output, const at::Tensor& images) const {
-    return rule_->of == nullptr ? *this : rule_->of(output, images);
+    return rule_->of == nullptr ? *this : rule_->of(has_class() ? as_classes(output) : output, images);
   }
 
   /// Equal for copies of one target.
@@ -182,6 +182,9 @@ class Target {
     TORCH_CHECK(index >= 0 && index < classes, "target: came class ", index, ", the model gives ", classes,
                 " classes (0 to ", classes - 1, ")");
   }
+
+  /// `[N]` as `[N, 1]`.
+  static at::Tensor as_classes(const at::Tensor& output) { return output.dim() == 1 ? output.unsqueeze(1) : output; }
 
   static void check_output(const at::Tensor& output) {
     TORCH_CHECK(output.dim() == 2, "target: a class needs an output [N, classes], came ", output.sizes(),
