@@ -8,6 +8,7 @@ namespace sg = sightglass;
 
 #include "support/architectures.hpp"
 #include "support/catch.hpp"
+#include "support/scripts.hpp"
 
 using support::ResNet18;
 
@@ -136,4 +137,34 @@ sg::save_state_dict(net, "mine.pt");                       // Python: model.load
   CHECK(report.missing.empty());
   CHECK(tensors.size() == 122);
   CHECK(std::filesystem::exists("mine.pt"));
+}
+
+TEST_CASE("the README's TorchScript file with several inputs and outputs is watched and explained") {
+  const torch::jit::Module features =
+      scripts::make("Backbone", {{"conv", scripts::conv(3, 4)}},
+                    "def forward(self, x):\n"
+                    "  y = self.conv.forward(x)\n"
+                    "  return {\"out\": y, \"aux\": torch.relu(y)}\n");
+  torch::jit::Module script = scripts::make("Net", {{"backbone", features}, {"fc", scripts::linear(4, 5)}},
+                                            "def forward(self, x, sizes):\n"
+                                            "  y = self.backbone.forward(x)[\"out\"].mean([2, 3]) * sizes\n"
+                                            "  return {\"out\": self.fc.forward(y)}\n");
+  script.eval();
+  const torch::Tensor images = torch::randn({1, 3, 8, 8}), sizes = torch::rand({1, 1}) + 0.5;
+  const torch::Tensor& input = images;
+  // clang-format off
+sg::Capture backbone(script, "backbone");
+script.forward({images, sizes});
+backbone.keys();                                           // "out", "aux"
+backbone.output("out");
+  // clang-format on
+  CHECK(backbone.keys() == std::vector<std::string>{"out", "aux"});
+  CHECK(backbone.output("aux").equal(backbone.output("out").relu()));
+  // clang-format off
+sg::Model both(script, [&](const torch::Tensor& x) { return script.forward({x, sizes}); });
+sg::Explanation second = sg::explain(both.output("out"), input, "backbone", sg::GradCam{}, 3);
+  // clang-format on
+  const torch::Tensor weights = script.attr("fc").toModule().attr("weight").toTensor()[3] * sizes.item<float>() / 64;
+  const torch::Tensor wanted = (weights.view({1, 4, 1, 1}) * backbone.output("out")).sum(1).relu();
+  CHECK(second.map().allclose(wanted, 1e-4, 1e-6));
 }
