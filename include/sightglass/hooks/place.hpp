@@ -188,7 +188,7 @@ inline std::string tied_to(const std::vector<Step>& path) {
     if (item.value() == module || typeid(*item.value()) != typeid(*module)) continue;
     for (const at::Tensor& own : module->parameters(false)) {
       for (const at::Tensor& other : item.value()->parameters(false)) {
-        if (own.is_same(other)) return item.key();
+        if (own.defined() && own.is_same(other)) return item.key();
       }
     }
   }

@@ -27,16 +27,29 @@ class Follower {
   explicit Follower(std::shared_ptr<Runnable> owner)
       : owner_(std::move(owner)),
         while_watched_(owner_->while_watched()),
+        state_(state_refs(*owner_)),
         signature_(SignatureStore::global().find(*owner_)) {}
 
   Runnable& owner() const { return *owner_; }
   void subscribe(const void* place, std::shared_ptr<Subscriber> subscriber) {
     subscribers_.emplace_back(place, std::move(subscriber));
+    note_signature(std::move(signature_));
   }
+  /// The parameters and buffers that betray the owner; `renew_state` where they may have been replaced.
+  const StateRefs& state() const { return state_; }
+  void renew_state() { state_ = state_refs(*owner_); }
   /// Operations of the call under way; 0 when there is none. Inner layers are shorter than those around them.
   size_t length() const { return call_ ? call_->signature->steps.size() : 0; }
   /// True while its last run leaves something to learn: then the recent tensors are kept alive.
   bool wants_recent() const { return signature_ == nullptr && failures_ < 3; }
+  /// How many of the latest operations somebody may ask for once the layer is recognised: what it does before its
+  /// anchor would be gone by then.
+  size_t recent() const {
+    constexpr size_t while_learning = 8;
+    return signature_ != nullptr ? reach_ : wants_recent() ? while_learning : 0;
+  }
+  /// Whether the tensors of this operation are kept alive for that.
+  bool wants_kept(const c10::FunctionSchema* schema) const { return recent() > 0 && may_begin_with(schema); }
 
   /// True while more has to be known of past operations than that they were: what they were given and made. Where a
   /// learned layer begins at its anchor and nobody asks for inputs, it has not.
@@ -73,7 +86,7 @@ class Follower {
   /// Before an operation, which is the history's latest event. `touched`: it reads a parameter or buffer of the owner.
   void before(const OperatorHandle& op, Stack& stack, const History& history, bool touched) {
     const c10::FunctionSchema* const schema = &op.schema();
-    if (call_ && call_->signature->steps[call_->position] != schema) resume(history, touched);
+    if (call_ && !is_next(schema, history)) resume(history, touched);
     if (!call_ && touched) begin(schema, history);
     if (!call_ && !pending_.empty()) try_to_learn(history);
     if (call_) read_inputs(op, stack, history);
@@ -131,6 +144,7 @@ class Follower {
   struct Call {
     std::shared_ptr<const Signature> signature;
     size_t position = 0;
+    size_t next_read = 0;  ///< of the signature's `state_reads`: that of the present position or later
     uint64_t first_event = 0;
     std::vector<Watch> watches;
     std::map<SlotKey, Kept> kept;
@@ -142,15 +156,69 @@ class Follower {
     return first != call_->kept.end() && first->first.first == step;
   }
 
+  /// Takes another signature, and what it means for the operations before its anchor.
+  void note_signature(std::shared_ptr<const Signature> signature) {
+    signature_ = std::move(signature);
+    reach_ = 0;
+    if (signature_ == nullptr) return;
+    size_t earliest = signature_->anchor;
+    const auto needs = [&](const Slot& slot) {
+      if (slot.made()) earliest = std::min(earliest, static_cast<size_t>(slot.step));
+      if (slot.step == Slot::given) earliest = std::min(earliest, signature_->inputs[slot.index].step);
+    };
+    for (const Span& span : signature_->spans) {
+      for (const auto& [place, subscriber] : subscribers_) {
+        if (place != span.place) continue;
+        std::for_each(span.outputs.begin(), span.outputs.end(), needs);
+        if (subscriber->wants_inputs()) std::for_each(span.inputs.begin(), span.inputs.end(), needs);
+      }
+    }
+    if (earliest < signature_->anchor) reach_ = signature_->anchor - earliest + 1;
+  }
+
+  /// Whether the operation that is about to run is the call's next, on the same parameters and buffers.
+  bool is_next(const c10::FunctionSchema* schema, const History& history) {
+    if (call_->signature->steps[call_->position] != schema) return false;
+    const std::vector<const void*>& given = history[history.latest()].given;
+    if (reads_its_own(given)) return true;
+    renew_state();  // they may have been replaced
+    return reads_its_own(given);
+  }
+
+  bool reads_its_own(const std::vector<const void*>& given) {
+    const std::vector<StateRead>& reads = call_->signature->state_reads;
+    size_t& next = call_->next_read;
+    while (next < reads.size() && reads[next].step < call_->position) ++next;
+    for (size_t i = next; i < reads.size() && reads[i].step == call_->position; ++i) {
+      if (!reads_the_same(reads[i], given, state_)) return false;
+    }
+    return true;
+  }
+
+  /// Whether the latest operation is the call's next by name, but on a parameter of somebody else.
+  bool is_of_another(const History& history) const {
+    const Event& latest = history[history.latest()];
+    if (call_->signature->steps[call_->position] != latest.schema) return false;
+    const auto is_own = [&](const void* impl) {
+      return std::any_of(state_.begin(), state_.end(), [&](const TensorRef& own) { return own.impl() == impl; });
+    };
+    const std::vector<StateRead>& reads = call_->signature->state_reads;
+    return std::any_of(reads.begin(), reads.end(), [&](const StateRead& read) {
+      return read.step == call_->position &&
+             (read.argument >= latest.given.size() || !is_own(latest.given[read.argument]));
+    });
+  }
+
   /// An operation reads a parameter of an owner that is not being followed: its anchor, or something else (an
   /// optimiser).
   void begin(const c10::FunctionSchema* schema, const History& history) {
     if (owner_->lifetime().expired()) return;
     if (signature_ == nullptr || signature_->mode != owner_->mode())
-      signature_ = SignatureStore::global().find(*owner_);
-    if (signature_ != nullptr && agrees(*signature_, history, history.latest(), {}))
+      note_signature(SignatureStore::global().find(*owner_));
+    if (signature_ != nullptr && agrees(*signature_, history, history.latest(), {}, state_))
       return start(history, history.latest());
     if (const auto refused = refused_.find(schema); refused != refused_.end() && refused->second >= 2) return;
+    renew_state();
     pending_.push_back({history.latest(), {}});
   }
 
@@ -174,9 +242,13 @@ class Follower {
           "its forward is not what ran, or its input could not be told; the last trial: " + pending_[i].failure;
       pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
       ++failures_;
-      ++refused_[history[anchor].schema];
+      const c10::FunctionSchema* const read_by = history[anchor].schema;
+      ++refused_[read_by];
+      // Whatever else reads a parameter later, an optimiser or an average, says nothing about the layer.
+      const bool is_first = signature_ == nullptr && (failed_at_ == nullptr || failed_at_ == read_by);
+      if (is_first) failed_at_ = read_by;
       for (const auto& [place, subscriber] : subscribers_) {
-        signature_ == nullptr ? subscriber->miss(failure) : subscriber->wonder(failure);
+        is_first ? subscriber->miss(failure) : subscriber->wonder(failure);
       }
     }
   }
@@ -188,28 +260,44 @@ class Follower {
   }
 
   void adopt(Signature signature) {
-    signature_ = std::make_shared<const Signature>(std::move(signature));
+    note_signature(std::make_shared<const Signature>(std::move(signature)));
     SignatureStore::global().put(*owner_, signature_);
   }
 
   /// The run left the signature (control flow that depends on the data, or a forward that was broken off).
   void resume(const History& history, bool touched) {
     const uint64_t anchor = call_->first_event + call_->signature->anchor;
+    const bool of_another = is_of_another(history);
     const std::vector<Watch> watches = std::move(call_->watches);
     Told told;
     for (const Watch& watch : watches) told[watch.subscriber.get()] += watch.done ? 1 : 0;
     call_.reset();
-    if (touched && agrees(*signature_, history, history.latest(), {})) return start(history, history.latest());
+    if (touched && agrees(*signature_, history, history.latest(), {}, state_)) return start(history, history.latest());
+    constexpr int attempts = 2;
     TriedInputs tried;
-    Trial trial = history.holds(anchor) ? try_anchor(history, anchor, tried) : Trial{};
-    signature_ = nullptr;
+    const bool may_learn = history.holds(anchor) && (!of_another || others_ < attempts);
+    Trial trial = may_learn ? try_anchor(history, anchor, tried) : Trial{};
     if (trial.signature) {
       adopt(std::move(*trial.signature));
       return start(history, anchor, std::move(told));
     }
+    if (of_another) return tell_of_another(watches);
+    note_signature(nullptr);
     for (const Watch& watch : watches) {
-      if (!watch.done) watch.subscriber->miss("its operations were not those of its earlier calls: " + trial.failure);
+      if (watch.done) continue;
+      watch.subscriber->miss("its parameters were read, but what followed are not the operations of its forward: " +
+                             trial.failure);
     }
+  }
+
+  /// A layer elsewhere performs the same operations, after a part of this one: its signature is still right, but what
+  /// was told of the call is not.
+  void tell_of_another(const std::vector<Watch>& watches) {
+    ++others_;
+    const std::string why = "only parts of " + owner_->describe() +
+                            " ran, outside of its forward: where its forward reads parameters of its own, the model "
+                            "went on with those of another layer";
+    for (const Watch& watch : watches) watch.done ? watch.subscriber->miss(why) : watch.subscriber->wonder(why);
   }
 
   /// Of how many calls of their places subscribers have been told.
@@ -255,8 +343,7 @@ class Follower {
     Kept& kept = call_->kept[key(slot)];
     ++kept.uses;
     if (!slot.made() || static_cast<size_t>(slot.step) >= call_->position) return;
-    const auto& made = history[call_->first_event + static_cast<uint64_t>(slot.step)].results;
-    if (slot.index < made.size()) kept.tensor = made[slot.index].unchanged();
+    kept.tensor = history.made(call_->first_event + static_cast<uint64_t>(slot.step), slot.index);
   }
 
   void let_go(const Slot& slot) {
@@ -379,12 +466,16 @@ class Follower {
   std::shared_ptr<Runnable> owner_;
   std::shared_ptr<void> while_watched_;
   std::vector<std::pair<const void*, std::shared_ptr<Subscriber>>> subscribers_;
+  StateRefs state_;
   std::shared_ptr<const Signature> signature_;
+  size_t reach_ = 0;  // how many operations back from the anchor somebody asks for
   std::unique_ptr<Call> call_;
   std::vector<Pending> pending_;
   std::vector<TensorRef> strays_;
   std::unordered_map<const c10::FunctionSchema*, int> refused_;
+  const c10::FunctionSchema* failed_at_ = nullptr;  // the operation where the layer could first not be learned
   int failures_ = 0;
+  int others_ = 0;  // calls that turned out to be another layer's
 };
 
 }  // namespace sightglass::detail

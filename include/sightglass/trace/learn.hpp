@@ -123,16 +123,35 @@ inline Guide guide_along(const History& history, uint64_t anchor_event, std::vec
   };
 }
 
-/// True where the events from the layer's first operation to the latest are those of `signature`, and the inputs that
-/// have been read are `inputs`.
+/// The parameters and buffers of an owner by identity, in the order of `Runnable::state()`.
+///
+/// Weak references: while one is held, no other tensor gets the address of one that is gone.
+using StateRefs = std::vector<TensorRef>;
+
+inline StateRefs state_refs(const Runnable& owner) {
+  StateRefs refs;
+  for (const at::Tensor& tensor : owner.state()) refs.emplace_back(tensor);
+  return refs;
+}
+
+/// True where an operation whose tensor arguments are `given` reads at `read` what it read in the trial.
+inline bool reads_the_same(const StateRead& read, const std::vector<const void*>& given, const StateRefs& state) {
+  return read.argument < given.size() && read.state < state.size() && given[read.argument] == state[read.state].impl();
+}
+
+/// True where the events from the layer's first operation to the latest are those of `signature` and read the same
+/// parameters and buffers (`state`), and the inputs that have been read are `inputs`.
 inline bool agrees(const Signature& signature, const History& history, uint64_t anchor_event,
-                   const std::vector<at::Tensor>& inputs) {
+                   const std::vector<at::Tensor>& inputs, const StateRefs& state) {
   if (anchor_event < signature.anchor || !history.holds(anchor_event - signature.anchor)) return false;
   const uint64_t first = anchor_event - signature.anchor;
   const uint64_t seen = history.count() - first;
   if (seen > signature.steps.size()) return false;
   for (uint64_t step = 0; step < seen; ++step) {
     if (history[first + step].schema != signature.steps[step]) return false;
+  }
+  for (const StateRead& read : signature.state_reads) {
+    if (read.step < seen && !reads_the_same(read, history[first + read.step].given, state)) return false;
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Read& read = signature.inputs[i];
@@ -214,6 +233,7 @@ using TriedInputs = std::set<std::vector<const void*>>;
 inline Trial learn(Runnable& owner, const History& history, uint64_t anchor_event, TriedInputs& tried_inputs) {
   Trial found;
   const std::vector<at::Tensor> likely = candidates(owner, history, anchor_event);
+  const StateRefs state = state_refs(owner);
   const auto attempt = [&](const std::vector<at::Tensor>& inputs) {
     std::vector<const void*> identities;
     for (const at::Tensor& input : inputs) identities.push_back(input.unsafeGetTensorImpl());
@@ -230,7 +250,7 @@ inline Trial learn(Runnable& owner, const History& history, uint64_t anchor_even
       Trial trial = run_trial(owner, samples, guide_along(history, anchor_event, identities));
       found.strays.insert(found.strays.end(), trial.strays.begin(), trial.strays.end());
       found.failure = trial.failure;
-      if (trial.signature && agrees(*trial.signature, history, anchor_event, inputs)) {
+      if (trial.signature && agrees(*trial.signature, history, anchor_event, inputs, state)) {
         found.signature = std::move(trial.signature);
         return true;
       }

@@ -168,7 +168,7 @@ class Locator {
     TriedInputs tried;
     for (size_t step = 0; step < std::min(anchor + patience, recording_.size()); ++step) {
       Event& event = history.begin(recording_[step].schema);
-      for (const at::Tensor& tensor : flat_tensors(recording_[step].arguments)) event.arguments.emplace_back(tensor);
+      for (const at::Tensor& tensor : flat_tensors(recording_[step].arguments)) event.give(tensor);
       if (step >= anchor) {
         if (Trial trial = learn(runnable, history, anchor, tried); trial.signature) return std::move(trial.signature);
       }

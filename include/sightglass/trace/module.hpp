@@ -19,9 +19,14 @@
 /// `torch::nn` modules as runnables.
 namespace sightglass::detail {
 
+/// Whether any is defined: LibTorch registers undefined tensors for parameters that were not asked for.
+inline bool holds_tensors(const MembersOf::Tensors& tensors) {
+  return std::any_of(tensors.begin(), tensors.end(), [](const auto& item) { return item.value().defined(); });
+}
+
 inline bool has_state(const torch::nn::Module& module) {
   return any_module(module, [](const torch::nn::Module& each) {
-    return !MembersOf::parameters(each).is_empty() || !MembersOf::buffers(each).is_empty();
+    return holds_tensors(MembersOf::parameters(each)) || holds_tensors(MembersOf::buffers(each));
   });
 }
 
@@ -78,7 +83,9 @@ class ModuleRunnable : public Runnable {
     for (const auto& weak : modules_) {
       const auto each = weak.lock();
       if (each == nullptr) continue;
-      for (const auto& item : tensors_of(*each)) into.push_back(item.value());
+      for (const auto& item : tensors_of(*each)) {
+        if (item.value().defined()) into.push_back(item.value());
+      }
     }
   }
 
