@@ -37,7 +37,7 @@ inline Place place_in_script(const torch::jit::Module& model, const std::string&
   owner->want(name);
   const auto type = found.type()->name();
   return {name, type ? type->name() : "Module", {}, found._ivalue().get(), std::move(owner), !has_submodules(found),
-          ""};
+          "", ""};
 }
 
 }  // namespace detail

@@ -79,7 +79,8 @@ class Follower {
       TORCH_CHECK(
           stray.impl() != tensor.unsafeGetTensorImpl(), owner_->describe(),
           " keeps tensors from one call to the next, so that it cannot be run on trial without changing what the model "
-          "computes; make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it");
+          "computes; where they depend on the input's size only, it can be hooked after one plain run at this size; else ",
+          owner_->remedy());
     }
   }
 
@@ -444,8 +445,8 @@ class Follower {
   void replace_output(const Slot& slot, const at::Tensor& old, const at::Tensor& replacement, const OperatorHandle* op,
                       Stack* stack) {
     TORCH_CHECK(slot.made(), owner_->describe(),
-                ": its output cannot be replaced from outside, because it runs no operation of its own; use "
-                "sightglass::Hooked or sightglass::HookPoint there");
+                ": its output cannot be replaced from outside, because it runs no operation of its own; ",
+                owner_->remedy());
     const bool latest = op != nullptr && slot.step + 1 == static_cast<int64_t>(call_->position);
     if (!latest) return become(old, replacement);
     const auto& declared = op->schema().returns();

@@ -52,16 +52,19 @@ struct Trial {
   std::optional<Signature> signature;
   std::string failure;            ///< why there is none
   std::vector<TensorRef> strays;  ///< tensors of trial runs that the layer has stored
+  bool is_undone = true;          ///< nothing is left of it but strays
 };
 
-/// Runs `owner` once on `inputs`, without gradients, and leaves everything as it was.
-inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, Guide guide = nullptr) {
+/// Runs `owner` once on `inputs`, without gradients, and leaves everything as it was, but for what it has put into
+/// members that are tensors or containers.
+inline Trial run_once(Runnable& owner, const std::vector<at::Tensor>& inputs, Guide guide = nullptr) {
   Trial trial;
   const at::NoGradGuard no_gradients;
   const GeneratorStates generators(inputs);
   const auto detail = owner.wants_recording() ? Recorder::Detail::full : Recorder::Detail::names;
   Recorder recorder(inputs, owner.state(), owner.buffers(), detail, std::move(guide));
   const uint64_t mode = owner.mode();
+  const std::unique_ptr<Preserved> preserved = owner.preserve();
   try {
     const ListenerScope scope(recorder);
     std::vector<at::Tensor> values = inputs;
@@ -73,6 +76,7 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, G
   } catch (const std::exception& error) {
     trial.failure = one_line(error.what());
   }
+  trial.is_undone = preserved == nullptr || preserved->put_back();
   if (trial.failure.empty() && !recorder.has_anchor()) trial.failure = "its forward reads none of its parameters";
   if (trial.failure.empty()) {
     trial.signature = recorder.take();
@@ -80,6 +84,20 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, G
     if (owner.wants_recording()) owner.complete(*trial.signature, recorder.recording());
   }
   trial.strays = recorder.survivors();
+  return trial;
+}
+
+/// The same, and throws where the run has changed numbers that the layer keeps beside other things. A cache that knows
+/// its size changes no more when it is asked for the same again; a counter or a generator does.
+inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, const Guide& guide = nullptr) {
+  Trial trial = run_once(owner, inputs, guide);
+  if (trial.is_undone) return trial;
+  const Trial again = run_once(owner, inputs, guide);
+  trial.strays.insert(trial.strays.end(), again.strays.begin(), again.strays.end());
+  TORCH_CHECK(again.is_undone, owner.describe(),
+              " keeps numbers (a counter, a generator) beside tensors or containers in its members from one call to the "
+              "next, so that it cannot be run on trial without changing what the model computes; ",
+              owner.remedy());
   return trial;
 }
 
@@ -180,16 +198,30 @@ inline at::Tensor before_reshaping(at::Tensor tensor, const History& history, ui
   return tensor;
 }
 
+/// Brings those to the front that fit beside the first: of its type and batch size; weights of other layers come last.
+inline void fitting_first(std::vector<at::Tensor>& tensors) {
+  if (tensors.empty()) return;
+  const at::Tensor beside = tensors.front();
+  const auto rank = [&](const at::Tensor& tensor) {
+    if (tensor.is_leaf() && tensor.requires_grad()) return 3;
+    if (tensor.scalar_type() != beside.scalar_type() || tensor.device() != beside.device()) return 2;
+    return tensor.dim() > 0 && beside.dim() > 0 && tensor.size(0) == beside.size(0) ? 0 : 1;
+  };
+  std::stable_sort(tensors.begin() + 1, tensors.end(),
+                   [&](const at::Tensor& a, const at::Tensor& b) { return rank(a) < rank(b); });
+}
+
 /// What the layer may have been given, most likely first: the tensors that the operations since the anchor read, then
-/// those around it, back in time.
+/// those around it, back in time; of these, those that fit.
 inline std::vector<at::Tensor> candidates(const Runnable& owner, const History& history, uint64_t anchor_event) {
+  constexpr size_t seen_at_most = 24;
   constexpr size_t enough = 12;
   std::set<const void*> seen;
   for (const at::Tensor& tensor : owner.state()) seen.insert(tensor.unsafeGetTensorImpl());
   std::vector<at::Tensor> found;
   const auto add = [&](const std::vector<TensorRef>& refs) {
     for (const TensorRef& ref : refs) {
-      if (found.size() >= enough || !seen.insert(ref.impl()).second) continue;
+      if (found.size() >= seen_at_most || !seen.insert(ref.impl()).second) continue;
       if (at::Tensor tensor = ref.unchanged(); tensor.defined()) found.push_back(std::move(tensor));
     }
   };
@@ -206,13 +238,15 @@ inline std::vector<at::Tensor> candidates(const Runnable& owner, const History& 
     add(history[event].results);
     add(history[event].arguments);
   }
+  fitting_first(found);
+  if (found.size() > enough) found.resize(enough);
   return found;
 }
 
 /// Calls `visit` with every ordered choice of `count` out of the most likely candidates until it returns true.
 template <class Visit>
 bool any_choice(const std::vector<at::Tensor>& from, size_t count, Visit&& visit) {
-  const size_t most = count == 1 ? from.size() : std::min<size_t>(from.size(), count == 2 ? 6 : 4);
+  const size_t most = std::min<size_t>(from.size(), count <= 2 ? from.size() : count == 3 ? 6 : 4);
   if (most == 0) return false;
   std::vector<size_t> choice(count, 0);
   while (true) {
@@ -234,12 +268,15 @@ inline Trial learn(Runnable& owner, const History& history, uint64_t anchor_even
   Trial found;
   const std::vector<at::Tensor> likely = candidates(owner, history, anchor_event);
   const StateRefs state = state_refs(owner);
+  std::vector<SampleSize> sizes{SampleSize::cut, SampleSize::single, SampleSize::whole};
+  // A cache for inputs of this size is left as it is.
+  if (owner.keeps_tensors()) std::reverse(sizes.begin(), sizes.end());
   const auto attempt = [&](const std::vector<at::Tensor>& inputs) {
     std::vector<const void*> identities;
     for (const at::Tensor& input : inputs) identities.push_back(input.unsafeGetTensorImpl());
     if (!tried_inputs.insert(identities).second) return false;
     std::vector<at::Tensor> tried;
-    for (const SampleSize size : {SampleSize::cut, SampleSize::single, SampleSize::whole}) {
+    for (const SampleSize size : sizes) {
       std::vector<at::Tensor> samples;
       for (const at::Tensor& input : inputs) samples.push_back(sample_of(input, size));
       const bool same =

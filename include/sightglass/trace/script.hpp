@@ -207,6 +207,7 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
     return object_.expired() ? std::weak_ptr<const void>() : std::weak_ptr<const void>(weak_from_this());
   }
   std::string describe() const override { return "the TorchScript model"; }
+  std::string remedy() const override { return ""; }
   std::vector<at::Tensor> state() const override {
     std::vector<at::Tensor> all = buffers();
     if (const auto object = object_.lock()) {
