@@ -22,7 +22,7 @@ struct Historian : sgd::Listener {
   std::vector<Tensor> alive;
   void operation(const sgd::OperatorHandle& op, sgd::Stack& stack) override {
     sgd::Event& event = history.begin(&op.schema());
-    for (const Tensor& tensor : sgd::flat_tensors(sgd::arguments(op, stack))) event.arguments.emplace_back(tensor);
+    for (const Tensor& tensor : sgd::flat_tensors(sgd::arguments(op, stack))) event.give(tensor);
     op.callBoxed(stack);
     for (const Tensor& tensor : sgd::flat_tensors(sgd::results(op, stack))) {
       event.results.emplace_back(tensor);

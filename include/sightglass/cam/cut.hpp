@@ -175,7 +175,7 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
   CutPoint(const Layer& layer, size_t number, std::weak_ptr<Tracker> tracker)
       : name_(layer.name()),
         wanted_(layer.place().output),
-        remedy_(layer.place().owner == nullptr ? "" : layer.place().owner->remedy()),
+        remedy_(layer.place().remedy()),
         number_(number),
         tracker_(std::move(tracker)) {}
 

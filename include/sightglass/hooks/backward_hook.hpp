@@ -10,7 +10,7 @@
 
 #include "sightglass/hooks/script_layer.hpp"
 #include "sightglass/hooks/watch.hpp"
-#include "sightglass/trace/gradient.hpp"
+#include "sightglass/trace/gradient_share.hpp"
 
 namespace sightglass {
 
@@ -18,9 +18,11 @@ namespace sightglass {
 /// grad_output)`.
 ///
 /// `grad_output` is the gradient with respect to the layer's (first) output as it leaves the layer, whatever is written
-/// in place afterwards (where PyTorch's module hooks refuse or go wrong); `grad_input` is the layer's own share of the
-/// gradient with respect to its (first) input, undefined where the input needs none. On CUDA the function runs on
-/// autograd's thread. Move-only; belongs to the thread that made it; ends with its scope or `remove()`.
+/// in place afterwards, also by the layer itself (where PyTorch's module hooks refuse or go wrong); zeros where only
+/// other outputs have one. `grad_input` is the layer's own share of the gradient with respect to its (first) input,
+/// undefined where the input needs none or could not be had in time. A layer that returns its very input has the
+/// gradient there for both. On CUDA the function runs on autograd's thread. Move-only; belongs to the thread that made
+/// it; ends with its scope or `remove()`.
 class [[nodiscard]] BackwardHook {
  public:
   template <class Fn>
@@ -43,32 +45,23 @@ class [[nodiscard]] BackwardHook {
    public:
     Hook(Layer layer, Fn fn) : layer_(std::move(layer)), fn_(std::move(fn)) {}
 
-    /// A view of the input takes its place inside the layer: what flows back through it is the layer's share.
     at::Tensor enter(size_t index, const at::Tensor& input, detail::Arrival arrival) override {
       if (index != 0 || arrival == detail::Arrival::late || !at::GradMode::is_enabled() || !input.requires_grad())
         return input;
-      at::Tensor own = input.view_as(input);
-      entered_ = std::make_shared<at::Tensor>();
-      detail::on_gradient(own, [weak = this->weak_from_this(), output = entered_](const at::Tensor& gradient) {
-        if (const auto hook = weak.lock()) hook->call(gradient, *output);
+      return calls_.enter(input, [weak = this->weak_from_this()](const at::Tensor& in, const at::Tensor& out) {
+        if (const auto hook = weak.lock()) hook->call(in, out);
       });
-      return own;
     }
 
     void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override {
-      const std::shared_ptr<at::Tensor> stored = std::exchange(entered_, nullptr);
-      if (!outputs.empty() && outputs.front().defined() && outputs.front().requires_grad()) {
-        detail::on_gradient(outputs.front(), [weak = this->weak_from_this(), stored](const at::Tensor& gradient) {
-          if (stored != nullptr) {
-            *stored = gradient;
-          } else if (const auto hook = weak.lock()) {
-            hook->call(at::Tensor(), gradient);
-          }
-        });
-      }
+      calls_.leave(outputs.empty() ? at::Tensor() : outputs.front(),
+                   [weak = this->weak_from_this()](const at::Tensor& in, const at::Tensor& out) {
+                     if (const auto hook = weak.lock()) hook->call(in, out);
+                   });
     }
 
     void miss(const std::string& why) override {
+      calls_.drop();
       TORCH_WARN("sightglass: a call of layer \"", layer_.name(), "\" could not be followed: ", why);
     }
 
@@ -79,7 +72,7 @@ class [[nodiscard]] BackwardHook {
    private:
     Layer layer_;
     Fn fn_;
-    std::shared_ptr<at::Tensor> entered_;
+    detail::GradientShare calls_;
   };
 
   detail::Watch watch_;

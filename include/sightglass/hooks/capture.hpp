@@ -55,8 +55,9 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
     bool has_graph = false;
   };
 
-  CaptureStore(std::string name, const CaptureOptions& options, std::weak_ptr<Tracker> tracker)
-      : name_(std::move(name)), options_(options), tracker_(std::move(tracker)) {}
+  /// `remedy`: what to do where the layer cannot be followed.
+  CaptureStore(std::string name, std::string remedy, const CaptureOptions& options, std::weak_ptr<Tracker> tracker)
+      : name_(std::move(name)), remedy_(std::move(remedy)), options_(options), tracker_(std::move(tracker)) {}
 
   at::Tensor enter(size_t index, const at::Tensor& input, Arrival /*arrival*/) override {
     if (entering_.size() <= index) entering_.resize(index + 1);
@@ -87,6 +88,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
       });
     }
     missed_.clear();
+    wondered_.clear();
     calls_.push_back(std::move(call));
   }
 
@@ -97,7 +99,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
 
   void wonder(const std::string& why) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (calls_.empty()) missed_ = why;
+    if (wondered_.empty()) wondered_ = why;
   }
 
   void about_to_change(const void* storage) override {
@@ -132,12 +134,15 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   std::vector<Call> calls() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     TORCH_CHECK(missed_.empty(), "capture of layer \"", name_, "\": its latest call could not be followed: ", missed_,
-                "; make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it");
+                advice());
+    TORCH_CHECK(!calls_.empty() || wondered_.empty(), "capture of layer \"", name_,
+                "\": the layer has not run since the capture was made on this thread: ", wondered_);
     TORCH_CHECK(
         !calls_.empty(), "capture of layer \"", name_,
         "\": the layer has not run since the capture was made on this thread, or has run without reading any of its "
-        "parameters (then make the member a sightglass::Hooked<...>); a capture made inside a c10::InferenceMode or "
-        "autocast scope sleeps when the scope ends: make it before");
+        "parameters",
+        remedy_.empty() ? "" : " (then " + remedy_ + ")",
+        "; a capture made inside a c10::InferenceMode or autocast scope sleeps when the scope ends: make it before");
     return calls_;
   }
 
@@ -157,15 +162,19 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
     calls_[number - first_].gradients[output] = std::move(held);
   }
 
+  std::string advice() const { return remedy_.empty() ? "" : "; " + remedy_; }
+
   std::string name_;
+  std::string remedy_;
   CaptureOptions options_;
   std::weak_ptr<Tracker> tracker_;
   mutable std::mutex mutex_;
   Tensors entering_;
   std::vector<std::string> keys_;  ///< of the outputs of the call that ends next
   std::vector<Call> calls_;
-  size_t first_ = 0;  ///< number of the first call kept
-  std::string missed_;
+  size_t first_ = 0;      ///< number of the first call kept
+  std::string missed_;    ///< why the latest call could not be followed
+  std::string wondered_;  ///< what else read a parameter of the layer, before its first call
 };
 
 }  // namespace detail
@@ -178,7 +187,8 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
 class [[nodiscard]] Capture {
  public:
   explicit Capture(const Layer& layer, const CaptureOptions& options = {})
-      : store_(std::make_shared<detail::CaptureStore>(layer.name(), options, detail::Tracker::of_thread())),
+      : store_(std::make_shared<detail::CaptureStore>(layer.name(), layer.place().remedy(), options,
+                                                      detail::Tracker::of_thread())),
         watch_(store_, layer),
         name_(layer.name()) {}
 
@@ -200,7 +210,8 @@ class [[nodiscard]] Capture {
   }
   /// The keys of the outputs of the last call, in order; empty for a layer that gives one tensor.
   std::vector<std::string> keys() const { return store_->calls().back().keys; }
-  /// All outputs of the last call, lists, tuples and dictionaries flattened; undefined where an output could not be had.
+  /// All outputs of the last call, lists, tuples and dictionaries flattened; undefined where an output could not be
+  /// had.
   std::vector<at::Tensor> outputs() const { return store_->calls().back().outputs; }
   /// The layer's (first) input at its last call, as it was given.
   at::Tensor input() const { return first(store_->calls().back().inputs, "input"); }

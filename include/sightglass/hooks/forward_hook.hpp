@@ -14,10 +14,10 @@ namespace sightglass {
 /// Calls a function after each call of a layer, as PyTorch's `register_forward_hook` does, on a model nobody changed.
 ///
 /// `fn(const Layer&, const Tensor& input, const Tensor& output)`, or with `const std::vector<Tensor>&` for layers with
-/// several inputs or outputs (lists, tuples and dictionaries are flattened); an input that cannot be had, or the output of
-/// a layer that gives no tensor, is undefined. What it returns, a
-/// tensor (or the vector of all outputs), takes the output's place. It runs unwatched; what it throws reaches the
-/// caller of `forward`. Move-only; belongs to the thread that made it; ends with its scope or `remove()`.
+/// several inputs or outputs (lists, tuples and dictionaries are flattened); an input that cannot be had, or the output
+/// of a layer that gives no tensor, is undefined. What it returns, a tensor (or the vector of all outputs), takes the
+/// output's place. It runs unwatched; what it throws reaches the caller of `forward`. Move-only; belongs to the thread
+/// that made it; ends with its scope or `remove()`.
 class [[nodiscard]] ForwardHook {
  public:
   template <class Fn>
@@ -43,8 +43,7 @@ class [[nodiscard]] ForwardHook {
       if constexpr (std::is_invocable_v<Fn&, const Layer&, const at::Tensor&, const at::Tensor&>) {
         static_assert(!std::is_invocable_v<Fn&, const Layer&, const Tensors&, const Tensors&>,
                       "fn: ambiguous arguments");
-        call(outputs, inputs.empty() ? at::Tensor() : inputs.front(),
-             outputs.empty() ? at::Tensor() : outputs.front());
+        call(outputs, inputs.empty() ? at::Tensor() : inputs.front(), outputs.empty() ? at::Tensor() : outputs.front());
       } else {
         static_assert(std::is_invocable_v<Fn&, const Layer&, const Tensors&, const Tensors&>,
                       "fn takes (const Layer&, const Tensor& input, const Tensor& output), or vectors of tensors");

@@ -57,13 +57,14 @@ class Layer {
   detail::Place place_;
 };
 
-/// Makes the type of a user's own block known, so that blocks of this type are found by name (`layer(net,
-/// "blocks.0.attn")`).
+/// Makes the types of a user's own blocks known, so that blocks of these types are found by name (`layer(net,
+/// "blocks.0.attn")`): `hookable<AttentionImpl, FeedForwardImpl>()`.
 ///
 /// Not needed for LibTorch's own layers, children of a `Sequential`, or types given by handle before.
-template <class Impl>
+template <class... Impl>
 void hookable() {
-  detail::KnownTypes::global().add<Impl>();
+  static_assert(sizeof...(Impl) > 0, "hookable<BlockImpl, ...>(): name the types");
+  (detail::KnownTypes::global().add<Impl>(), ...);
 }
 
 /// The layer called `name` in a `torch::nn` model: a handle, a shared pointer, or the module itself.

@@ -12,14 +12,33 @@
 
 namespace sightglass {
 
+/// What becomes of layers that cannot be watched from outside, when many are: an error that names all of them with their
+/// reasons, or they are left out (`Guards::refused` tells which).
+enum class OnRefusal { error, leave_out };
+
+/// A layer that was left out, and why.
+struct RefusedLayer {
+  std::string name;
+  std::string type;
+  std::string reason;
+};
+
 /// One guard a layer, all made and removed together: `ForwardHooks`, `BackwardHooks`, `Captures`.
 template <class Guard>
 class [[nodiscard]] Guards {
  public:
   /// `arguments` are those of `Guard` after the layer.
   template <class... Arguments>
-  explicit Guards(const std::vector<Layer>& layers, const Arguments&... arguments) {
+  explicit Guards(const std::vector<Layer>& layers, const Arguments&... arguments)
+      : Guards(layers, OnRefusal::error, arguments...) {}
+  template <class... Arguments>
+  Guards(const std::vector<Layer>& layers, OnRefusal on_refusal, const Arguments&... arguments) {
+    if (on_refusal == OnRefusal::error) detail::check_can_be_watched(layers);
     for (const Layer& layer : layers) {
+      if (const std::string& reason = layer.place().problem; !reason.empty()) {
+        refused_.push_back({layer.name(), layer.type(), reason});
+        continue;
+      }
       names_.push_back(layer.name());
       guards_.emplace_back(layer, arguments...);
     }
@@ -31,6 +50,8 @@ class [[nodiscard]] Guards {
 
   size_t size() const { return guards_.size(); }
   const std::vector<std::string>& names() const { return names_; }
+  /// The layers that were left out (`OnRefusal::leave_out`).
+  const std::vector<RefusedLayer>& refused() const { return refused_; }
   Guard& operator[](size_t index) { return guards_.at(index); }
   Guard& operator[](const std::string& name) {
     for (size_t i = 0; i < names_.size(); ++i) {
@@ -48,6 +69,7 @@ class [[nodiscard]] Guards {
  private:
   std::vector<std::string> names_;
   std::vector<Guard> guards_;
+  std::vector<RefusedLayer> refused_;
 };
 
 using ForwardHooks = Guards<ForwardHook>;

@@ -34,7 +34,11 @@ struct Place {
   std::shared_ptr<Runnable> owner;  ///< null where the layer marks itself
   bool leaf = false;                ///< it has no submodules
   std::string problem;              ///< why it cannot be watched, and what to do; empty when it can
-  std::string output = {};          ///< which of its outputs is meant: a path, or a number; empty: the first that serves
+  std::string unknown_type = {};    ///< the type that `sightglass::hookable` would have to be told, if that is why
+  std::string output = {};  ///< which of its outputs is meant: a path, or a number; empty: the first that serves
+
+  /// What to do where it cannot be followed; empty where nothing helps.
+  std::string remedy() const { return owner == nullptr ? "" : owner->remedy(); }
 };
 
 template <class T, class = void>
@@ -61,24 +65,30 @@ auto shared_impl(const Net& net) {
   }
 }
 
+/// A model itself as a shared pointer. One on the stack is lent: the pointer owns nothing (its count is 0).
+template <class Net>
+std::shared_ptr<Net> lend(const Net& net) {
+  auto* const address = const_cast<Net*>(&net);
+  std::shared_ptr<torch::nn::Module> shared;
+  try {
+    shared = static_cast<torch::nn::Module*>(address)->shared_from_this();
+  } catch (const std::bad_weak_ptr&) {
+    shared = nullptr;
+  }
+  return std::shared_ptr<Net>(shared, address);
+}
+
 /// The model as a shared pointer; its type is made known on the way.
 template <class Model>
 std::shared_ptr<torch::nn::Module> root_of(const Model& model) {
   if constexpr (holds_module<Model>::value) {
     return root_of(model.ptr());
   } else if constexpr (is_shared_module<Model>::value) {
-    TORCH_CHECK(model != nullptr, "model: came a null pointer");
-    KnownTypes::global().add<typename Model::element_type>();
+    TORCH_CHECK(model != nullptr, "model: got a null pointer");
+    KnownTypes::global().add(*model);
     return model;
   } else {
-    KnownTypes::global().add<Model>();
-    try {
-      return std::const_pointer_cast<torch::nn::Module>(
-          static_cast<const torch::nn::Module&>(model).shared_from_this());
-    } catch (const std::bad_weak_ptr&) {
-      // A model on the stack: lent for the look-up; its children are shared.
-      return std::shared_ptr<torch::nn::Module>(std::shared_ptr<void>(), const_cast<Model*>(&model));
-    }
+    return root_of(lend(model));
   }
 }
 
@@ -95,6 +105,9 @@ struct Step {
   std::string path;
   size_t index = 0;  ///< its number among its parent's children
 };
+
+/// The model itself is called by its type.
+inline std::string name_of(const Step& step) { return step.path.empty() ? type_name(*step.module) : step.path; }
 
 /// The modules from the root (first) to the one called `name` (last).
 inline std::vector<Step> path_to(const std::shared_ptr<torch::nn::Module>& root, const std::string& name) {
@@ -128,15 +141,37 @@ inline Callable callable_at(const std::vector<Step>& path, size_t at) {
   return parent == nullptr ? Callable() : callable_of_child(parent, path[at].index);
 }
 
-inline std::string how_to_name_the_type(const torch::nn::Module& module) {
-  const std::string type = type_name(module);
-  if (KnownTypes::global().contains(module)) {
-    return "the forward of " + type +
-           " cannot be called with one to four tensors alone: make the member a "
-           "sightglass::Hooked<...>, or put a sightglass::HookPoint beside it";
+/// The type as a program can write it.
+inline std::string type_to_write(const torch::nn::Module& module) {
+  std::string type = type_name(module);
+  const std::string anonymous = "(anonymous namespace)::";
+  for (size_t at = type.find(anonymous); at != std::string::npos; at = type.find(anonymous)) {
+    type.erase(at, anonymous.size());
   }
-  return "its type " + type + " is not one of LibTorch's own: hook it by its handle, or by sightglass::layer<" + type +
-         ">(model, name), or call sightglass::hookable<" + type + ">() once";
+  return type;
+}
+
+/// Says what has to be known of a type before it can be called; `what` is of this type: "its", or that of a block.
+inline void refuse_type(const torch::nn::Module& module, const std::string& what, Place& place) {
+  if (KnownTypes::global().contains(module)) {
+    place.problem += "the forward of " + type_name(module) +
+                     " cannot be called with one to four tensors alone: make the member a "
+                     "sightglass::Hooked<...>, or put a sightglass::HookPoint beside it";
+    return;
+  }
+  place.unknown_type = type_to_write(module);
+  place.problem += what + " type " + type_name(module) + " is not one of LibTorch's own: ";
+  if (place.key == &module) {
+    place.problem += "hook it by its handle, or by sightglass::layer<" + place.unknown_type + ">(model, name), or ";
+  }
+  place.problem += "call sightglass::hookable<" + place.unknown_type + ">() once";
+}
+
+/// The child of the block `path[at]` through which the path goes on; lists are looked through.
+inline const Step& child_on(const std::vector<Step>& path, size_t at) {
+  size_t child = at + 1;
+  while (child + 1 < path.size() && is_list(*path[child].module)) ++child;
+  return path[child];
 }
 
 /// The direct children of a block; elements of lists count as such.
@@ -164,14 +199,27 @@ inline void place_without_state(const std::vector<Step>& path, Place& place) {
       break;
     }
     if (sequential) {
-      place.owner = std::make_shared<SequentialRunnable>(parent, path[at].path);
+      place.owner = std::make_shared<SequentialRunnable>(parent, name_of(path[at]));
     } else if (const Callable callable = callable_at(path, at)) {
+      const torch::nn::Module& child = *child_on(path, at).module;
+      const bool is_sequential = is_plain_sequential(child);
+      if (!is_sequential && !KnownTypes::global().find(child)) {
+        return refuse_type(child, &child == place.key ? "its" : "\"" + child_on(path, at).path + "\" has none, and its",
+                           place);
+      }
+      if (!is_sequential && &child != place.key) {
+        place.problem = "it has no parameters, and \"" + child_on(path, at).path +
+                        "\" around it has none either, so that nothing tells when it runs there: make the member a "
+                        "sightglass::Hooked<...>, or put a sightglass::HookPoint beside it";
+        return;
+      }
       std::vector<Child> children;
       add_children(*parent, path[at].path, children);
-      place.owner = std::make_shared<BlockRunnable>(parent, path[at].path, callable, children);
+      place.owner = std::make_shared<BlockRunnable>(parent, name_of(path[at]), callable, children);
     } else {
-      place.problem = "it has no parameters, so that it must be sought in the block around it, \"" + path[at].path +
-                      "\", but " + how_to_name_the_type(*parent);
+      place.problem = "it has no parameters, so that it must be sought in the block around it, " +
+                      (path[at].path.empty() ? "the model itself" : "\"" + path[at].path + "\"") + ", but ";
+      refuse_type(*parent, "its", place);
     }
     return;
   }
@@ -189,7 +237,7 @@ inline std::string tied_to(const std::vector<Step>& path) {
     if (item.value() == module || typeid(*item.value()) != typeid(*module)) continue;
     for (const at::Tensor& own : module->parameters(false)) {
       for (const at::Tensor& other : item.value()->parameters(false)) {
-        if (own.is_same(other)) return item.key();
+        if (own.defined() && own.is_same(other)) return item.key();
       }
     }
   }
@@ -199,7 +247,8 @@ inline std::string tied_to(const std::vector<Step>& path) {
 inline Place place_of_path(const std::vector<Step>& path) {
   const Step& last = path.back();
   const std::string type = type_name(*last.module);
-  Place place{last.path, type, last.module, last.module.get(), nullptr, last.module->children().empty(), ""};
+  const std::string name = name_of(last);
+  Place place{name, type, last.module, last.module.get(), nullptr, last.module->children().empty(), "", ""};
   if (dynamic_cast<const Announcing*>(last.module.get()) != nullptr) return place;
   if (is_list(*last.module)) {
     place.problem = "a ModuleList or ModuleDict has no forward of its own; name one of its elements";
@@ -209,11 +258,11 @@ inline Place place_of_path(const std::vector<Step>& path) {
     place.problem = "its parameters are tied to those of \"" + other +
                     "\", and nothing tells the two apart; make the member a sightglass::Hooked<...>";
   } else if (is_plain_sequential(*last.module)) {
-    place.owner = std::make_shared<SequentialRunnable>(last.module, last.path);
+    place.owner = std::make_shared<SequentialRunnable>(last.module, name);
   } else if (const Callable callable = callable_at(path, path.size() - 1)) {
-    place.owner = std::make_shared<ModuleRunnable>(last.module, last.path, callable);
+    place.owner = std::make_shared<ModuleRunnable>(last.module, name, callable);
   } else {
-    place.problem = how_to_name_the_type(*last.module);
+    refuse_type(*last.module, "its", place);
   }
   return place;
 }
@@ -224,8 +273,8 @@ inline Place place_by_name(const std::shared_ptr<torch::nn::Module>& root, const
 
 template <class Impl>
 Place place_of_handle(const std::shared_ptr<Impl>& module) {
-  TORCH_CHECK(module != nullptr, "layer: came an empty handle");
-  KnownTypes::global().add<Impl>();
+  TORCH_CHECK(module != nullptr, "layer: got an empty handle");
+  KnownTypes::global().add(*module);
   return place_of_path({{module, type_name(*module)}});
 }
 

@@ -1,12 +1,36 @@
 #pragma once
 
+#include <c10/util/StringUtil.h>
+
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "sightglass/hooks/layer.hpp"
 #include "sightglass/trace/tracker.hpp"
 
 namespace sightglass::detail {
+
+/// Throws where a layer cannot be watched from outside, with the reasons of all of them and one line that makes all
+/// unknown types known.
+inline void check_can_be_watched(const std::vector<Layer>& layers) {
+  std::vector<std::string> reasons;
+  std::vector<std::string> types;
+  for (const Layer& layer : layers) {
+    const Place& place = layer.place();
+    if (place.problem.empty()) continue;
+    reasons.push_back("layer \"" + place.name + "\" (" + place.type + ") cannot be watched from outside: " + place.problem);
+    const bool known = std::find(types.begin(), types.end(), place.unknown_type) != types.end();
+    if (!place.unknown_type.empty() && !known) types.push_back(place.unknown_type);
+  }
+  if (reasons.empty()) return;
+  std::string message = c10::Join("\n", reasons);
+  if (reasons.size() > 1 && !types.empty())
+    message += "\nthis makes all of these types known: sightglass::hookable<" + c10::Join(", ", types) + ">();";
+  TORCH_CHECK(false, message);
+}
 
 /// What every guard holds: one subscriber at one layer, from construction to `remove()`.
 class Watch {
@@ -17,8 +41,7 @@ class Watch {
   Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by = By::operations)
       : subscriber_(std::move(subscriber)), tracker_(Tracker::of_thread()) {
     const Place& place = layer.place();
-    TORCH_CHECK(place.problem.empty(), "layer \"", place.name, "\" (", place.type,
-                ") cannot be watched from outside: ", place.problem);
+    check_can_be_watched({layer});
     if (place.owner == nullptr || by == By::marks) {
       tracker_->subscribe(place.key, subscriber_);
     } else {

@@ -2,7 +2,6 @@
 
 #include <torch/nn.h>
 
-#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,10 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/trace/flatten.hpp"
+
 /// How a module is called whose type is known here, and later only by its dynamic type.
 namespace sightglass::detail {
-
-using Tensors = std::vector<at::Tensor>;
 
 /// Calls `forward` of a module with `input_counts` tensors (most likely first), and flattens what comes.
 struct Callable {
@@ -28,49 +27,6 @@ struct Callable {
 
   explicit operator bool() const { return call != nullptr; }
 };
-
-// Outputs, flattened: tensors, and tuples, pairs, vectors, arrays and optionals of them, nested as you like.
-inline void flatten(const at::Tensor& value, Tensors& into) { into.push_back(value); }
-template <class T>
-void flatten(const std::vector<T>& value, Tensors& into);
-template <class T>
-void flatten(const c10::optional<T>& value, Tensors& into);
-template <class... T>
-void flatten(const std::tuple<T...>& value, Tensors& into);
-template <class A, class B>
-void flatten(const std::pair<A, B>& value, Tensors& into);
-template <class T, size_t count>
-void flatten(const std::array<T, count>& value, Tensors& into);
-template <class T>
-std::enable_if_t<std::is_arithmetic_v<T>> flatten(const T& /*value*/, Tensors& /*into*/) {}
-
-template <class T>
-void flatten(const std::vector<T>& value, Tensors& into) {
-  for (const auto& element : value) flatten(element, into);
-}
-template <class T>
-void flatten(const c10::optional<T>& value, Tensors& into) {
-  if (value) flatten(*value, into);
-}
-template <class... T>
-void flatten(const std::tuple<T...>& value, Tensors& into) {
-  std::apply([&](const auto&... elements) { (flatten(elements, into), ...); }, value);
-}
-template <class A, class B>
-void flatten(const std::pair<A, B>& value, Tensors& into) {
-  flatten(value.first, into);
-  flatten(value.second, into);
-}
-template <class T, size_t count>
-void flatten(const std::array<T, count>& value, Tensors& into) {
-  for (const auto& element : value) flatten(element, into);
-}
-
-template <class T, class = void>
-struct can_flatten : std::false_type {};
-template <class T>
-struct can_flatten<T, std::void_t<decltype(flatten(std::declval<const T&>(), std::declval<Tensors&>()))>>
-    : std::true_type {};
 
 /// The result of calling `forward` with variables of these types (some take `Tensor&`); `void` where it cannot be
 /// called so.
@@ -84,7 +40,7 @@ struct forward_result<Impl, std::tuple<Arguments...>,
   using type = std::decay_t<decltype(std::declval<Impl&>().forward(std::declval<Arguments&>()...))>;
 };
 template <class Impl, class... Arguments>
-constexpr bool forward_takes = can_flatten<typename forward_result<Impl, std::tuple<Arguments...>>::type>::value;
+constexpr bool forward_takes = holds_tensors<typename forward_result<Impl, std::tuple<Arguments...>>::type>();
 
 template <class Impl, class... Arguments>
 Tensors call_forward(torch::nn::Module& module, Arguments... arguments) {
@@ -96,6 +52,26 @@ Tensors call_forward(torch::nn::Module& module, Arguments... arguments) {
 template <class Impl>
 Tensors call_unary(torch::nn::Module& module, const Tensors& x) {
   return call_forward<Impl>(module, x.at(0));
+}
+
+/// Recurrent layers take a packed sequence by a method of its own.
+template <class Impl, class = void>
+struct takes_packed : std::false_type {};
+template <class Impl>
+struct takes_packed<Impl, std::void_t<decltype(std::declval<Impl&>().forward_with_packed_input(
+                              std::declval<const torch::nn::utils::rnn::PackedSequence&>()))>> : std::true_type {};
+
+/// Whether these are the data and the batch sizes of a packed sequence.
+inline bool is_packed(const Tensors& x) {
+  return x.size() == 2 && x[1].dim() == 1 && x[1].scalar_type() == at::kLong && x[1].is_cpu();
+}
+
+template <class Impl>
+Tensors call_packed(torch::nn::Module& module, const Tensors& x) {
+  Tensors outputs;
+  flatten(dynamic_cast<Impl&>(module).forward_with_packed_input(torch::nn::utils::rnn::PackedSequence(x[0], x[1])),
+          outputs);
+  return outputs;
 }
 
 /// What is known of `Impl` at compile time: with which tensors its `forward` can be called. Empty when with none.
@@ -110,13 +86,17 @@ Callable callable_of() {
   constexpr bool four = forward_takes<Impl, T, T, T, T>;
   constexpr bool with_state = !three && forward_takes<Impl, T, State>;
   if (one) callable.input_counts.push_back(1);
-  if (two) callable.input_counts.push_back(2);
+  constexpr bool packed = takes_packed<Impl>::value;
+  if (two || packed) callable.input_counts.push_back(2);
   if (three || with_state) callable.input_counts.push_back(3);
   if (four) callable.input_counts.push_back(4);
   if (callable.input_counts.empty()) return callable;
   callable.call = [](torch::nn::Module& module, const Tensors& x) -> Tensors {
     if constexpr (one) {
       if (x.size() == 1) return call_forward<Impl>(module, x[0]);
+    }
+    if constexpr (packed) {
+      if (is_packed(x)) return call_packed<Impl>(module, x);
     }
     if constexpr (two) {
       if (x.size() == 2) return call_forward<Impl>(module, x[0], x[1]);
@@ -147,9 +127,23 @@ class C10_EXPORT KnownTypes {
   void add() {
     // Sequentials are run child by child: see run_sequential.
     if constexpr (!std::is_same_v<Impl, torch::nn::Module> && !std::is_same_v<Impl, torch::nn::SequentialImpl>) {
-      Callable callable = callable_of<Impl>();
+      Known known{callable_of<Impl>(), sizeof(Impl), false};
       const std::lock_guard<std::mutex> lock(mutex_);
-      by_type_.emplace(std::type_index(typeid(Impl)), std::move(callable));
+      const auto [entry, is_new] = by_type_.emplace(std::type_index(typeid(Impl)), std::move(known));
+      // It was known by a base only.
+      if (!is_new && entry->second.size == 0) entry->second = {callable_of<Impl>(), sizeof(Impl), false};
+    }
+  }
+
+  /// The same for the type that `module` has, which may be derived from `Impl`: its `forward` is that of `Impl`.
+  template <class Impl>
+  void add(const Impl& module) {
+    add<Impl>();
+    if (typeid(module) == typeid(Impl) || contains(module) || typeid(module) == typeid(torch::nn::SequentialImpl)) return;
+    if constexpr (std::is_abstract_v<Impl>) {
+      Known known{callable_of<Impl>(), 0, false};
+      const std::lock_guard<std::mutex> lock(mutex_);
+      by_type_.emplace(std::type_index(typeid(module)), std::move(known));
     }
   }
 
@@ -161,25 +155,44 @@ class C10_EXPORT KnownTypes {
   Callable find(const torch::nn::Module& module) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = by_type_.find(std::type_index(typeid(module)));
-    return found == by_type_.end() ? Callable() : found->second;
+    return found == by_type_.end() ? Callable() : found->second.callable;
+  }
+
+  /// The bytes of such an object; 0 where that is not known.
+  size_t size_of(const torch::nn::Module& module) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = by_type_.find(std::type_index(typeid(module)));
+    return found == by_type_.end() ? 0 : found->second.size;
+  }
+  /// Whether it is LibTorch's own layer, all of whose state is tensors.
+  bool is_libtorch(const torch::nn::Module& module) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = by_type_.find(std::type_index(typeid(module)));
+    return found != by_type_.end() && found->second.is_libtorch;
   }
 
  private:
+  struct Known {
+    Callable callable;
+    size_t size;
+    bool is_libtorch;
+  };
+
   KnownTypes() { add_libtorch(); }
   /// Most take one tensor; this spares every translation unit the search for more.
   template <class... Impl>
   void add_unary() {
     const auto unary = [](Tensors (*call)(torch::nn::Module&, const Tensors&)) { return Callable{{1}, call}; };
-    (by_type_.emplace(std::type_index(typeid(Impl)), unary(&call_unary<Impl>)), ...);
+    (by_type_.emplace(std::type_index(typeid(Impl)), Known{unary(&call_unary<Impl>), sizeof(Impl), true}), ...);
   }
   template <class... Impl>
   void add_all() {
-    (by_type_.emplace(std::type_index(typeid(Impl)), callable_of<Impl>()), ...);
+    (by_type_.emplace(std::type_index(typeid(Impl)), Known{callable_of<Impl>(), sizeof(Impl), true}), ...);
   }
   void add_libtorch();
 
   std::mutex mutex_;
-  std::map<std::type_index, Callable> by_type_;
+  std::map<std::type_index, Known> by_type_;
 };
 
 inline void KnownTypes::add_libtorch() {

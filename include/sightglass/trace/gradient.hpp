@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/csrc/autograd/edge.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/function_hook.h>
@@ -24,12 +25,17 @@ struct GraphStart final : autograd::Node {
   autograd::variable_list apply(autograd::variable_list&& /*gradients*/) override { return {}; }
 };
 
-template <class Pointer = NodePointer>
-Pointer make_graph_start() {
+/// A node that changes nothing.
+struct PassOn final : autograd::Node {
+  autograd::variable_list apply(autograd::variable_list&& gradients) override { return std::move(gradients); }
+};
+
+template <class Made, class Pointer = NodePointer>
+Pointer make_node() {
   if constexpr (std::is_same_v<Pointer, std::shared_ptr<autograd::Node>>) {
-    return std::make_shared<GraphStart>();
+    return std::make_shared<Made>();
   } else {
-    return c10::make_intrusive<GraphStart>();
+    return c10::make_intrusive<Made>();
   }
 }
 
@@ -38,7 +44,7 @@ Pointer make_graph_start() {
 /// gradient with respect to `y` as it is at this moment. The handle shares memory with `y`.
 inline at::Tensor begin_graph(const at::Tensor& y) {
   if (!y.requires_grad()) {
-    NodePointer start = make_graph_start();
+    NodePointer start = make_node<GraphStart>();
     start->add_input_metadata(y);
     autograd::impl::set_gradient_edge(y, autograd::Edge(std::move(start), 0));
   }
@@ -59,7 +65,7 @@ inline void become(const at::Tensor& held, const at::Tensor& other) {
 }
 
 /// In each backward pass, the gradient with respect to `y` as it is at this moment becomes `change(gradient)`.
-inline void change_gradient(const at::Tensor& y, std::function<at::Tensor(const at::Tensor&)> change) {
+inline void change_gradient(const autograd::Edge& edge, std::function<at::Tensor(const at::Tensor&)> change) {
   class Hook final : public autograd::FunctionPreHook {
    public:
     Hook(size_t index, std::function<at::Tensor(const at::Tensor&)> change)
@@ -74,8 +80,10 @@ inline void change_gradient(const at::Tensor& y, std::function<at::Tensor(const 
     size_t index_;
     std::function<at::Tensor(const at::Tensor&)> change_;
   };
-  const autograd::Edge edge = autograd::impl::gradient_edge(y);
   edge.function->add_pre_hook(std::make_unique<Hook>(edge.input_nr, std::move(change)));
+}
+inline void change_gradient(const at::Tensor& y, std::function<at::Tensor(const at::Tensor&)> change) {
+  change_gradient(autograd::impl::gradient_edge(y), std::move(change));
 }
 
 /// Calls `told(gradient)` in each backward pass with the gradient with respect to `y` as it is at this moment.
@@ -84,6 +92,50 @@ inline void on_gradient(const at::Tensor& y, std::function<void(const at::Tensor
     told(gradient);
     return gradient;
   });
+}
+
+/// Sees a part of a graph apart from the rest: from construction on, what reads or writes `x` has its gradients pass
+/// through a node of their own, of which `told(gradient)` learns in each backward pass. `end()` puts `x` back, so that
+/// what reads it afterwards does not count; where `x` was written in place, it has gone on from here, and stays.
+class Detour {
+ public:
+  /// `x` is no leaf, and has gradients.
+  Detour(at::Tensor x, std::function<void(const at::Tensor&)> told)
+      : x_(std::move(x)), version_(x_._version()), before_(autograd::impl::gradient_edge(x_)) {
+    NodePointer node = make_node<PassOn>();
+    node->add_input_metadata(x_);
+    node->add_next_edge(before_);
+    own_ = autograd::Edge(std::move(node), 0);
+    change_gradient(own_, [told = std::move(told)](const at::Tensor& gradient) {
+      told(gradient);
+      return gradient;
+    });
+    autograd::impl::set_gradient_edge(x_, own_);
+  }
+
+  void end() {
+    const bool is_written = x_._version() != version_;
+    if (!is_written || autograd::impl::gradient_edge(x_) == own_) autograd::impl::set_gradient_edge(x_, before_);
+  }
+
+ private:
+  at::Tensor x_;
+  int64_t version_;
+  autograd::Edge before_;
+  autograd::Edge own_;
+};
+
+/// A view of `x` with a gradient, also where the operation under way keeps autograd out.
+inline at::Tensor view_with_graph(const at::Tensor& x) {
+  const c10::impl::LocalDispatchKeySet before = c10::impl::tls_local_dispatch_key_set();
+  struct PutBack {
+    const c10::impl::LocalDispatchKeySet& keys;
+    ~PutBack() { c10::impl::_force_tls_local_dispatch_key_set(keys); }
+  } const put_back{before};
+  c10::impl::LocalDispatchKeySet with_autograd = before;
+  with_autograd.excluded_ = before.excluded_ - c10::autograd_dispatch_keyset_with_ADInplaceOrView;
+  c10::impl::_force_tls_local_dispatch_key_set(with_autograd);
+  return x.view_as(x);
 }
 
 }  // namespace sightglass::detail

@@ -22,6 +22,8 @@ class TensorRef {
 
   /// Identity only; the object may be gone.
   const void* impl() const { return impl_; }
+  /// True where `other` is the same tensor, not written in between.
+  bool is_same(const TensorRef& other) const { return impl_ == other.impl_ && version_ == other.version_; }
 
   void keep_alive() {
     if (!strong_.defined()) strong_ = lock();
@@ -58,13 +60,21 @@ class TensorRef {
 /// One operation that passed. An operation is known by its schema's address, which lives as long as the operation.
 struct Event {
   const c10::FunctionSchema* schema = nullptr;
-  std::vector<TensorRef> arguments;
+  std::vector<const void*> given;    ///< its tensor arguments, by identity: always there
+  std::vector<TensorRef> arguments;  ///< the same tensors; only while somebody wants the history
   std::vector<TensorRef> results;
 
+  /// Notes the next tensor argument, the tensor too.
+  void give(const at::Tensor& tensor) {
+    given.push_back(tensor.unsafeGetTensorImpl());
+    arguments.emplace_back(tensor);
+  }
   void let_go() {
     for (TensorRef& argument : arguments) argument.let_go();
+    for (TensorRef& result : results) result.let_go();
   }
   void clear() {
+    given.clear();
     arguments.clear();
     results.clear();
   }
@@ -87,6 +97,22 @@ class History {
   bool holds(uint64_t number) const { return number < count_ && number + capacity >= count_; }
   const Event& operator[](uint64_t number) const { return ring_[number % capacity]; }
   Event& operator[](uint64_t number) { return ring_[number % capacity]; }
+
+  /// Result `index` of event `number` as the operation left it; undefined when it is gone, or was written since and no
+  /// later operation saved it before.
+  at::Tensor made(uint64_t number, size_t index) const {
+    const Event& event = (*this)[number];
+    if (index >= event.results.size()) return {};
+    const TensorRef& result = event.results[index];
+    if (at::Tensor tensor = result.unchanged(); tensor.defined()) return tensor;
+    for (uint64_t later = number + 1; later < count_; ++later) {
+      for (const TensorRef& argument : (*this)[later].arguments) {
+        if (!argument.is_same(result)) continue;
+        if (at::Tensor tensor = argument.unchanged(); tensor.defined()) return tensor;
+      }
+    }
+    return {};
+  }
 
   /// Forgets all; the room for it is kept, as it is needed again.
   void clear() {

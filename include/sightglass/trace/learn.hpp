@@ -52,17 +52,20 @@ struct Trial {
   std::optional<Signature> signature;
   std::string failure;            ///< why there is none
   std::vector<TensorRef> strays;  ///< tensors of trial runs that the layer has stored
+  bool is_undone = true;          ///< nothing is left of it but strays
 };
 
-/// Runs `owner` once on `inputs`, and leaves everything as it was. Without gradients, except where the call that is
-/// under way has them and may go another way without.
-inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, Guide guide = nullptr) {
+/// Runs `owner` once on `inputs`, and leaves everything as it was, but for what it has put into members that are
+/// tensors or containers. Without gradients, except where the call that is under way has them and may go another way
+/// without.
+inline Trial run_once(Runnable& owner, const std::vector<at::Tensor>& inputs, Guide guide = nullptr) {
   Trial trial;
   const at::AutoGradMode gradients(owner.announces_calls() && at::GradMode::is_enabled());
   const GeneratorStates generators(inputs);
   const auto detail = owner.wants_recording() ? Recorder::Detail::full : Recorder::Detail::names;
   Recorder recorder(inputs, owner.state(), owner.buffers(), detail, std::move(guide));
   const uint64_t mode = owner.mode();
+  const std::unique_ptr<Preserved> preserved = owner.preserve();
   try {
     const ListenerScope scope(recorder);
     std::vector<at::Tensor> values = inputs;
@@ -74,6 +77,7 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, G
   } catch (const std::exception& error) {
     trial.failure = one_line(error.what());
   }
+  trial.is_undone = preserved == nullptr || preserved->put_back();
   const bool needs_anchor = !owner.announces_calls();
   if (trial.failure.empty() && needs_anchor && !recorder.has_anchor())
     trial.failure = "its forward reads none of its parameters";
@@ -84,6 +88,21 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, G
     if (owner.wants_recording()) owner.complete(*trial.signature, recorder.recording());
   }
   trial.strays = recorder.survivors();
+  return trial;
+}
+
+/// The same, and throws where the run has changed numbers that the layer keeps beside other things. A cache that knows
+/// its size changes no more when it is asked for the same again; a counter or a generator does.
+inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, const Guide& guide = nullptr) {
+  Trial trial = run_once(owner, inputs, guide);
+  if (trial.is_undone) return trial;
+  const Trial again = run_once(owner, inputs, guide);
+  trial.strays.insert(trial.strays.end(), again.strays.begin(), again.strays.end());
+  TORCH_CHECK(
+      again.is_undone, owner.describe(),
+      " keeps numbers (a counter, a generator) beside tensors or containers in its members from one call to the "
+      "next, so that it cannot be run on trial without changing what the model computes; ",
+      owner.remedy());
   return trial;
 }
 
@@ -134,16 +153,35 @@ inline Guide guide_along(const History& history, uint64_t anchor_event, std::vec
   };
 }
 
-/// True where the events from the layer's first operation to the latest are those of `signature`, and the inputs that
-/// have been read are `inputs`.
+/// The parameters and buffers of an owner by identity, in the order of `Runnable::state()`.
+///
+/// Weak references: while one is held, no other tensor gets the address of one that is gone.
+using StateRefs = std::vector<TensorRef>;
+
+inline StateRefs state_refs(const Runnable& owner) {
+  StateRefs refs;
+  for (const at::Tensor& tensor : owner.state()) refs.emplace_back(tensor);
+  return refs;
+}
+
+/// True where an operation whose tensor arguments are `given` reads at `read` what it read in the trial.
+inline bool reads_the_same(const StateRead& read, const std::vector<const void*>& given, const StateRefs& state) {
+  return read.argument < given.size() && read.state < state.size() && given[read.argument] == state[read.state].impl();
+}
+
+/// True where the events from the layer's first operation to the latest are those of `signature` and read the same
+/// parameters and buffers (`state`), and the inputs that have been read are `inputs`.
 inline bool agrees(const Signature& signature, const History& history, uint64_t anchor_event,
-                   const std::vector<at::Tensor>& inputs) {
+                   const std::vector<at::Tensor>& inputs, const StateRefs& state) {
   if (anchor_event < signature.anchor || !history.holds(anchor_event - signature.anchor)) return false;
   const uint64_t first = anchor_event - signature.anchor;
   const uint64_t seen = history.count() - first;
   if (seen > signature.steps.size()) return false;
   for (uint64_t step = 0; step < seen; ++step) {
     if (history[first + step].schema != signature.steps[step]) return false;
+  }
+  for (const StateRead& read : signature.state_reads) {
+    if (read.step < seen && !reads_the_same(read, history[first + read.step].given, state)) return false;
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Read& read = signature.inputs[i];
@@ -172,16 +210,30 @@ inline at::Tensor before_reshaping(at::Tensor tensor, const History& history, ui
   return tensor;
 }
 
+/// Brings those to the front that fit beside the first: of its type and batch size; weights of other layers come last.
+inline void fitting_first(std::vector<at::Tensor>& tensors) {
+  if (tensors.empty()) return;
+  const at::Tensor beside = tensors.front();
+  const auto rank = [&](const at::Tensor& tensor) {
+    if (tensor.is_leaf() && tensor.requires_grad()) return 3;
+    if (tensor.scalar_type() != beside.scalar_type() || tensor.device() != beside.device()) return 2;
+    return tensor.dim() > 0 && beside.dim() > 0 && tensor.size(0) == beside.size(0) ? 0 : 1;
+  };
+  std::stable_sort(tensors.begin() + 1, tensors.end(),
+                   [&](const at::Tensor& a, const at::Tensor& b) { return rank(a) < rank(b); });
+}
+
 /// What the layer may have been given, most likely first: the tensors that the operations since the anchor read, then
-/// those around it, back in time.
+/// those around it, back in time; of these, those that fit.
 inline std::vector<at::Tensor> candidates(const Runnable& owner, const History& history, uint64_t anchor_event) {
+  constexpr size_t seen_at_most = 24;
   constexpr size_t enough = 12;
   std::set<const void*> seen;
   for (const at::Tensor& tensor : owner.state()) seen.insert(tensor.unsafeGetTensorImpl());
   std::vector<at::Tensor> found;
   const auto add = [&](const std::vector<TensorRef>& refs) {
     for (const TensorRef& ref : refs) {
-      if (found.size() >= enough || !seen.insert(ref.impl()).second) continue;
+      if (found.size() >= seen_at_most || !seen.insert(ref.impl()).second) continue;
       if (at::Tensor tensor = ref.unchanged(); tensor.defined()) found.push_back(std::move(tensor));
     }
   };
@@ -198,13 +250,15 @@ inline std::vector<at::Tensor> candidates(const Runnable& owner, const History& 
     add(history[event].results);
     add(history[event].arguments);
   }
+  fitting_first(found);
+  if (found.size() > enough) found.resize(enough);
   return found;
 }
 
 /// Calls `visit` with every ordered choice of `count` out of the most likely candidates until it returns true.
 template <class Visit>
 bool any_choice(const std::vector<at::Tensor>& from, size_t count, Visit&& visit) {
-  const size_t most = count == 1 ? from.size() : std::min<size_t>(from.size(), count == 2 ? 6 : 4);
+  const size_t most = std::min<size_t>(from.size(), count <= 2 ? from.size() : count == 3 ? 6 : 4);
   if (most == 0) return false;
   std::vector<size_t> choice(count, 0);
   while (true) {
@@ -225,12 +279,16 @@ using TriedInputs = std::set<std::vector<const void*>>;
 inline Trial learn(Runnable& owner, const History& history, uint64_t anchor_event, TriedInputs& tried_inputs) {
   Trial found;
   const std::vector<at::Tensor> likely = candidates(owner, history, anchor_event);
+  const StateRefs state = state_refs(owner);
+  std::vector<SampleSize> sizes{SampleSize::cut, SampleSize::single, SampleSize::whole};
+  // A cache for inputs of this size is left as it is.
+  if (owner.keeps_tensors()) std::reverse(sizes.begin(), sizes.end());
   const auto attempt = [&](const std::vector<at::Tensor>& inputs) {
     std::vector<const void*> identities;
     for (const at::Tensor& input : inputs) identities.push_back(input.unsafeGetTensorImpl());
     if (!tried_inputs.insert(identities).second) return false;
     std::vector<at::Tensor> tried;
-    for (const SampleSize size : {SampleSize::cut, SampleSize::single, SampleSize::whole}) {
+    for (const SampleSize size : sizes) {
       std::vector<at::Tensor> samples;
       for (const at::Tensor& input : inputs) samples.push_back(sample_of(input, size));
       const bool same =
@@ -241,7 +299,7 @@ inline Trial learn(Runnable& owner, const History& history, uint64_t anchor_even
       Trial trial = run_trial(owner, samples, guide_along(history, anchor_event, identities));
       found.strays.insert(found.strays.end(), trial.strays.begin(), trial.strays.end());
       found.failure = trial.failure;
-      if (trial.signature && agrees(*trial.signature, history, anchor_event, inputs)) {
+      if (trial.signature && agrees(*trial.signature, history, anchor_event, inputs, state)) {
         found.signature = std::move(trial.signature);
         return true;
       }

@@ -34,36 +34,21 @@ class Locator {
     }
   }
 
-  /// The call of a child without parameters, and of the places in it; or why there is no telling. What it takes is not
-  /// offered to the next child: ask for the longest first.
-  void locate(const Child& child, Signature& signature) {
-    std::vector<std::vector<Span>> occurrences;
-    bool ran = false;
-    for (size_t step = 0; step < recording_.size(); ++step) {
-      if (taken_[step]) continue;
-      for (const at::Tensor& input : flat_tensors(recording_[step].arguments)) {
-        const std::optional<Run> run = run_of(child, input);
-        if (!run) continue;
-        ran = true;
-        if (!matches(run->recording, step, input, run->input)) continue;
-        occurrences.push_back(spans_at(*run, step, input));
-        step += run->recording.size() - 1;
-        break;
-      }
+  /// The calls of the children of `sought`, which have no parameters, and of the places in them; or why there is no
+  /// telling.
+  void locate(const std::vector<Child>& sought, Signature& signature) {
+    std::vector<Search> searches;
+    for (const Child& child : sought) searches.push_back(search_for(child));
+    // The longer ones first: what they take is not offered to the others.
+    std::stable_sort(searches.begin(), searches.end(),
+                     [](const Search& a, const Search& b) { return a.length() > b.length(); });
+    for (auto search = searches.begin(); search != searches.end();) {
+      const auto end = std::find_if(search, searches.end(),
+                                    [&](const Search& other) { return other.length() != search->length(); });
+      for (auto each = search; each != end; ++each) each->forget([&](const Occurrence& o) { return is_taken(o); });
+      for (auto each = search; each != end; ++each) settle(*each, twin_of(*each, search, end), signature);
+      search = end;
     }
-    if (occurrences.size() == 1) {
-      const Span& whole = occurrences.front().back();
-      std::fill(taken_.begin() + static_cast<std::ptrdiff_t>(whole.begin),
-                taken_.begin() + static_cast<std::ptrdiff_t>(whole.end), 1);
-      for (Span& span : occurrences.front()) signature.spans.insert(signature.spans.end() - 1, std::move(span));
-      return;
-    }
-    const std::string problem =
-        !ran ? "it could not be called on anything that the block around it works on, or it runs no operation"
-        : occurrences.empty() ? "its operations do not occur in the block around it"
-                              : "its operations occur " + std::to_string(occurrences.size()) +
-                                    " times in the block around it, and nothing tells which of them is the layer";
-    for (const auto& inside : child.module->modules()) signature.problems[inside.get()] = problem;
   }
 
  private:
@@ -72,6 +57,115 @@ class Locator {
     std::vector<Span> spans;  ///< of the child and the places in it
     at::Tensor input;         ///< the sample it ran on
   };
+
+  /// Where a child may have run.
+  struct Occurrence {
+    size_t step;
+    at::Tensor input;
+    Run run;
+  };
+  struct Search {
+    const Child* child;
+    std::vector<Occurrence> found;
+    bool ran = false;  ///< on anything
+
+    size_t length() const { return found.empty() ? 0 : found.front().run.recording.size(); }
+    template <class Which>
+    void forget(const Which& which) {
+      found.erase(std::remove_if(found.begin(), found.end(), which), found.end());
+    }
+  };
+
+  /// Tries the child on tensors that it is likely to take first (a `forward` may end the process with an `assert`): on
+  /// what a sibling made, then on what is read by operations like its own first; on others only if that finds nothing.
+  Search search_for(const Child& child) const {
+    Search search{&child, {}, false};
+    std::vector<size_t> behind_siblings;
+    std::vector<size_t> others;
+    for (size_t step = 0; step < recording_.size(); ++step) {
+      if (!taken_[step]) (reads_of_sibling(step) ? behind_siblings : others).push_back(step);
+    }
+    std::vector<size_t> likely = behind_siblings;
+    likely.insert(likely.end(), others.begin(), others.end());
+    for (const size_t probed : likely) {
+      const c10::FunctionSchema* const first = first_operation(child, probed);
+      if (first == nullptr) continue;
+      search.ran = true;
+      look_at(child, [&](size_t step) { return recording_[step].schema == first; }, search);
+      break;
+    }
+    if (search.ran && search.found.empty()) look_at(child, [](size_t /*step*/) { return true; }, search);
+    return search;
+  }
+
+  bool reads_of_sibling(size_t step) const {
+    const auto tensors = flat_tensors(recording_[step].arguments);
+    return std::any_of(tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) {
+      const Slot maker = recording_.maker_of(tensor, step);
+      return maker.made() && taken_[static_cast<size_t>(maker.step)];
+    });
+  }
+
+  const c10::FunctionSchema* first_operation(const Child& child, size_t step) const {
+    for (const at::Tensor& input : flat_tensors(recording_[step].arguments)) {
+      if (const auto run = run_of(child, input)) return run->recording.front().schema;
+    }
+    return nullptr;
+  }
+
+  template <class Which>
+  void look_at(const Child& child, const Which& which, Search& search) const {
+    for (size_t step = 0; step < recording_.size(); ++step) {
+      if (taken_[step] || !which(step)) continue;
+      for (const at::Tensor& input : flat_tensors(recording_[step].arguments)) {
+        std::optional<Run> run = run_of(child, input);
+        if (!run || !matches(run->recording, step, input, run->input)) continue;
+        const size_t length = run->recording.size();
+        search.found.push_back({step, input, std::move(*run)});
+        step += length - 1;
+        break;
+      }
+    }
+  }
+
+  bool is_taken(const Occurrence& occurrence) const {
+    const auto begin = taken_.begin() + static_cast<std::ptrdiff_t>(occurrence.step);
+    return std::any_of(begin, begin + static_cast<std::ptrdiff_t>(occurrence.run.recording.size()),
+                       [](char taken) { return taken != 0; });
+  }
+
+  /// Another child that could have performed the same operations at one of the places, arguments included. Then the two
+  /// cannot be told apart, even if only one of them runs.
+  template <class Iterator>
+  static const Child* twin_of(const Search& search, Iterator begin, Iterator end) {
+    for (Iterator other = begin; other != end; ++other) {
+      if (other->child->module == search.child->module) continue;
+      for (const Occurrence& own : search.found) {
+        const bool shared = std::any_of(other->found.begin(), other->found.end(),
+                                        [&](const Occurrence& theirs) { return theirs.step == own.step; });
+        if (shared) return other->child;
+      }
+    }
+    return nullptr;
+  }
+
+  void settle(const Search& search, const Child* twin, Signature& signature) {
+    if (twin == nullptr && search.found.size() == 1) {
+      const Occurrence& only = search.found.front();
+      std::vector<Span> spans = spans_at(only.run, only.step, only.input);
+      std::fill(taken_.begin() + static_cast<std::ptrdiff_t>(spans.back().begin),
+                taken_.begin() + static_cast<std::ptrdiff_t>(spans.back().end), 1);
+      for (Span& span : spans) signature.spans.insert(signature.spans.end() - 1, std::move(span));
+      return;
+    }
+    const std::string problem =
+        twin != nullptr ? "nothing tells it from its twin \"" + twin->name + "\""
+        : !search.ran   ? "it could not be called on anything that the block around it works on, or it runs no operation"
+        : search.found.empty() ? "its operations do not occur in the block around it"
+                               : "its operations occur " + std::to_string(search.found.size()) +
+                                     " times in the block around it, and nothing tells which of them is the layer";
+    for (const auto& inside : search.child->module->modules()) signature.problems[inside.get()] = problem;
+  }
 
   static std::optional<Run> run_of(const Child& child, const at::Tensor& input) {
     if (std::find(child.callable.input_counts.begin(), child.callable.input_counts.end(), 1U) ==
@@ -82,6 +176,7 @@ class Locator {
     const at::Tensor sample = input.detach().clone();
     const GeneratorStates generators({sample});
     Recorder recorder({sample}, {}, {}, Recorder::Detail::full);
+    PlainState preserved(child.module->modules());
     try {
       const ListenerScope scope(recorder);
       std::vector<at::Tensor> values{sample};
@@ -89,8 +184,10 @@ class Locator {
       values = child.callable.call(*child.module, values);
       recorder.mark(child.module.get(), Side::end, values);
     } catch (const std::exception&) {
+      preserved.put_back();
       return std::nullopt;
     }
+    preserved.put_back();
     Run run{recorder.recording(), recorder.take().spans, sample};
     if (run.recording.empty()) return std::nullopt;
     return run;
@@ -168,7 +265,7 @@ class Locator {
     TriedInputs tried;
     for (size_t step = 0; step < std::min(anchor + patience, recording_.size()); ++step) {
       Event& event = history.begin(recording_[step].schema);
-      for (const at::Tensor& tensor : flat_tensors(recording_[step].arguments)) event.arguments.emplace_back(tensor);
+      for (const at::Tensor& tensor : flat_tensors(recording_[step].arguments)) event.give(tensor);
       if (step >= anchor) {
         if (Trial trial = learn(runnable, history, anchor, tried); trial.signature) return std::move(trial.signature);
       }
@@ -199,29 +296,21 @@ class BlockRunnable final : public ModuleRunnable {
     for (const WeakChild& child : children_) {
       if (auto module = child.module.lock()) children.push_back({std::move(module), child.name, child.callable});
     }
-    Locator locator(recording, children);
-    for (const bool containers : {true, false}) {
-      for (const Child& child : children) {
-        const bool sought =
-            !has_state(*child.module) && child.callable && containers == !child.module->children().empty();
-        if (sought && !has_twin(child, children, signature)) locator.locate(child, signature);
-      }
+    std::vector<Child> sought;
+    for (const Child& child : children) {
+      if (!has_state(*child.module) && child.callable) sought.push_back(child);
     }
+    Locator(recording, children).locate(sought, signature);
+  }
+
+  /// What is known of the children changes what can be found.
+  uint64_t mode() const override {
+    uint64_t known = ModuleRunnable::mode();
+    for (const WeakChild& child : children_) known = known * 31 + (child.callable ? 2 : 1);
+    return known;
   }
 
  private:
-  /// Two siblings that do the same cannot be told apart, even if only one of them runs.
-  static bool has_twin(const Child& child, const std::vector<Child>& children, Signature& signature) {
-    for (const Child& other : children) {
-      if (other.module == child.module || typeid(*other.module) != typeid(*child.module) || has_state(*other.module))
-        continue;
-      if (c10::str(*other.module) != c10::str(*child.module)) continue;
-      signature.problems[child.module.get()] = "nothing tells it from its twin \"" + other.name + "\"";
-      return true;
-    }
-    return false;
-  }
-
   struct WeakChild {
     std::weak_ptr<torch::nn::Module> module;
     std::string name;

@@ -14,14 +14,20 @@
 
 #include "sightglass/trace/callable.hpp"
 #include "sightglass/trace/members.hpp"
+#include "sightglass/trace/plain_state.hpp"
 #include "sightglass/trace/runnable.hpp"
 
 /// `torch::nn` modules as runnables.
 namespace sightglass::detail {
 
+/// Whether any is defined: LibTorch registers undefined tensors for parameters that were not asked for.
+inline bool any_defined(const MembersOf::Tensors& tensors) {
+  return std::any_of(tensors.begin(), tensors.end(), [](const auto& item) { return item.value().defined(); });
+}
+
 inline bool has_state(const torch::nn::Module& module) {
   return any_module(module, [](const torch::nn::Module& each) {
-    return !MembersOf::parameters(each).is_empty() || !MembersOf::buffers(each).is_empty();
+    return any_defined(MembersOf::parameters(each)) || any_defined(MembersOf::buffers(each));
   });
 }
 
@@ -42,16 +48,24 @@ class ModuleRunnable : public Runnable {
       : module_(module),
         address_(module.get()),
         name_(std::move(name)),
-        type_(module->name()),
+        type_(c10::demangle(typeid(*module).name())),
         callable_(std::move(callable)) {
-    for (const auto& each : module->modules()) modules_.emplace_back(each);
+    lives_with_ = module;
+    if (module.use_count() == 0) {  // on the stack: its children tell how long it lives
+      lent_ = std::shared_ptr<torch::nn::Module>(module.get(), [](torch::nn::Module*) {});
+      module_ = lent_;
+      modules_.emplace_back(lent_);
+      const auto& children = MembersOf::children(*module);
+      lives_with_ = children.is_empty() ? lent_ : children.begin()->value();
+    }
+    for (const auto& each : module->modules(/*include_self=*/lent_ == nullptr)) modules_.emplace_back(each);
   }
 
   const void* id() const override { return address_; }
-  std::weak_ptr<const void> lifetime() const override { return module_; }
+  std::weak_ptr<const void> lifetime() const override { return lives_with_; }
   std::string describe() const override { return "layer \"" + name_ + "\" (" + type_ + ")"; }
   std::vector<size_t> input_counts() const override { return callable_.input_counts; }
-  uint64_t mode() const override { return training_flags(modules_); }
+  uint64_t mode() const override { return lives_with_.expired() ? 0 : training_flags(modules_); }
 
   std::vector<at::Tensor> state() const override {
     std::vector<at::Tensor> all = buffers();
@@ -65,24 +79,38 @@ class ModuleRunnable : public Runnable {
   }
 
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) override {
-    const auto module = module_.lock();
-    TORCH_CHECK(module != nullptr, describe(), " no longer exists");
-    return callable_.call(*module, inputs);
+    const auto alive = module();
+    TORCH_CHECK(alive != nullptr, describe(), " no longer exists");
+    return callable_.call(*alive, inputs);
   }
+  std::unique_ptr<Preserved> preserve() const override { return std::make_unique<PlainState>(all_modules()); }
+  bool keeps_tensors() const override { return keeps_other_tensors(all_modules(), state()); }
 
  protected:
-  std::shared_ptr<torch::nn::Module> module() const { return module_.lock(); }
+  std::shared_ptr<torch::nn::Module> module() const { return lives_with_.expired() ? nullptr : module_.lock(); }
 
  private:
   void collect(std::vector<at::Tensor>& into, const MembersOf::Tensors& (*tensors_of)(const torch::nn::Module&)) const {
+    if (lives_with_.expired()) return;
     for (const auto& weak : modules_) {
       const auto each = weak.lock();
       if (each == nullptr) continue;
-      for (const auto& item : tensors_of(*each)) into.push_back(item.value());
+      for (const auto& item : tensors_of(*each)) {
+        if (item.value().defined()) into.push_back(item.value());
+      }
     }
   }
 
+  std::vector<std::shared_ptr<torch::nn::Module>> all_modules() const {
+    std::vector<std::shared_ptr<torch::nn::Module>> all;
+    if (lives_with_.expired()) return all;
+    for (const auto& weak : modules_) all.push_back(weak.lock());
+    return all;
+  }
+
   std::weak_ptr<torch::nn::Module> module_;
+  std::weak_ptr<torch::nn::Module> lives_with_;  // the module, or a child of one on the stack
+  std::shared_ptr<torch::nn::Module> lent_;      // one on the stack
   const void* address_;
   std::string name_;
   std::string type_;

@@ -15,6 +15,17 @@ namespace sightglass::detail {
 struct Signature;
 class Recording;
 
+/// What a trial run may change besides tensors, as it was before.
+class Preserved {
+ public:
+  Preserved() = default;
+  Preserved(const Preserved&) = delete;
+  Preserved& operator=(const Preserved&) = delete;
+  virtual ~Preserved() = default;
+  /// False where the run has changed something that could not be put back.
+  virtual bool put_back() = 0;
+};
+
 /// Something whose operations are learned by running it once: a `torch::nn` layer, or a TorchScript model.
 class Runnable {
  public:
@@ -45,13 +56,18 @@ class Runnable {
   virtual uint64_t announced_call() const { return 0; }
   /// What the announced call was given.
   virtual std::vector<at::Tensor> announced_inputs() const { return {}; }
-  /// What to do where a place in it cannot be followed.
+  /// What to do where it cannot be followed from outside; a clause that completes an error.
   virtual std::string remedy() const {
     return "make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it";
   }
 
   /// Kept while the runnable is watched on this thread.
   virtual std::shared_ptr<void> while_watched() { return nullptr; }
+
+  /// What `run` may change besides tensors; null where there is nothing of the kind.
+  virtual std::unique_ptr<Preserved> preserve() const { return nullptr; }
+  /// True where members hold tensors besides `state`, which may be of the input's size.
+  virtual bool keeps_tensors() const { return false; }
 
   /// True where the first operations are known to read no parameter: the input is then not what the anchor is given.
   virtual bool begins_without_state() const { return false; }

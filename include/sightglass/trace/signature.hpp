@@ -51,12 +51,22 @@ struct Read {
   size_t argument = 0;
 };
 
+/// A parameter or buffer that operation `step` reads: number `state` of `Runnable::state()`, as its tensor argument
+/// `argument`.
+struct StateRead {
+  size_t step = 0;
+  size_t argument = 0;
+  size_t state = 0;
+};
+
 /// The operations that a runnable's `forward` performs, in order.
 struct Signature {
   std::vector<const c10::FunctionSchema*> steps;
   size_t anchor = 0;         ///< the first operation that reads a parameter or buffer, and does not write it
   std::vector<Read> inputs;  ///< one for each input
-  std::vector<Span> spans;   ///< in the order in which they end: the whole last
+  /// In the order of steps. Another layer that performs the same operations does so with parameters of its own.
+  std::vector<StateRead> state_reads;
+  std::vector<Span> spans;  ///< in the order in which they end: the whole last
   uint64_t mode = 0;
   std::unordered_map<const void*, std::string> problems;  ///< places inside of it that cannot be told, and why
 };
@@ -115,7 +125,7 @@ class Recorder final : public Listener {
       : inputs_(inputs), detail_(detail), guide_(std::move(guide)), recording_(inputs) {
     signature_.anchor = none;
     signature_.inputs.resize(inputs.size());
-    for (const at::Tensor& tensor : state) state_.insert(tensor.unsafeGetTensorImpl());
+    for (size_t i = 0; i < state.size(); ++i) state_.emplace(state[i].unsafeGetTensorImpl(), i);
     for (const at::Tensor& tensor : buffers) buffers_.insert(tensor.unsafeGetTensorImpl());
   }
 
@@ -190,8 +200,9 @@ class Recorder final : public Listener {
           if (signature_.inputs[i].step == Read::never) signature_.inputs[i] = {step, argument};
         }
         // Not where it is written: that may be an optimiser or an initialisation as well.
-        const bool is_state = state_.count(tensor.unsafeGetTensorImpl()) != 0;
-        if (signature_.anchor == none && is_state && !writes(declared[a])) signature_.anchor = step;
+        const auto own = state_.find(tensor.unsafeGetTensorImpl());
+        if (own != state_.end()) signature_.state_reads.push_back({step, argument, own->second});
+        if (signature_.anchor == none && own != state_.end() && !writes(declared[a])) signature_.anchor = step;
         ++argument;
       });
     }
@@ -265,8 +276,8 @@ class Recorder final : public Listener {
   Guide guide_;
   Recording recording_;
   std::vector<Span> open_;
-  std::vector<std::string> keys_;  // of the place that ends next
-  std::unordered_set<const c10::TensorImpl*> state_;
+  std::vector<std::string> keys_;                             // of the place that ends next
+  std::unordered_map<const c10::TensorImpl*, size_t> state_;  // and its number
   std::unordered_set<const c10::TensorImpl*> buffers_;
   std::unordered_map<const c10::TensorImpl*, Slot> made_;
   std::unordered_set<const void*> own_storages_;

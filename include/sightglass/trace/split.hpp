@@ -108,8 +108,8 @@ class Freezer {
 class C10_EXPORT Split {
  public:
   /// Splits `marked`, whose first input is the model `self` in evaluation mode, at that of `places` which stands first;
-  /// a place that runs several times stands where its last call ends. For inputs of `dims` dimensions. `output`: the path
-  /// of what is looked at in what the model gives. Throws `c10::Error` with the reason where that cannot be.
+  /// a place that runs several times stands where its last call ends. For inputs of `dims` dimensions. `output`: the
+  /// path of what is looked at in what the model gives. Throws `c10::Error` with the reason where that cannot be.
   Split(const jit::Graph& marked, const c10::intrusive_ptr<c10::ivalue::Object>& self,
         const std::set<const void*>& places, size_t dims, std::string output = "")
       : output_(std::move(output)) {

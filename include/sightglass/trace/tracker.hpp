@@ -49,13 +49,11 @@ class C10_EXPORT Tracker final : public Listener {
                               [&](const auto& follower) { return follower->owner().id() == owner->id(); });
     if (found == followers_.end()) {
       followers_.push_back(std::make_unique<Follower>(std::move(owner)));
-      const bool recognised = !followers_.back()->announces_calls();
-      for (const at::Tensor& tensor : recognised ? followers_.back()->owner().state() : std::vector<at::Tensor>()) {
-        readers_.emplace_back(tensor.unsafeGetTensorImpl(), followers_.back().get());
-      }
-      std::sort(readers_.begin(), readers_.end());
       found = followers_.end() - 1;
+    } else {
+      (*found)->renew_state();
     }
+    note_readers(**found);
     (*found)->subscribe(place, std::move(subscriber));
     start();
   }
@@ -188,6 +186,14 @@ class C10_EXPORT Tracker final : public Listener {
     if (state().listener == nullptr || state().listener == this) listen(this);
   }
 
+  /// Its parameters, as they are now, betray the follower's owner.
+  void note_readers(Follower& follower) {
+    const auto is_its = [&](const Reader& reader) { return reader.second == &follower; };
+    readers_.erase(std::remove_if(readers_.begin(), readers_.end(), is_its), readers_.end());
+    for (const TensorRef& tensor : follower.state()) readers_.emplace_back(tensor.impl(), &follower);
+    std::sort(readers_.begin(), readers_.end());
+  }
+
   void purge() {
     const auto removed = [](const auto& subscriber) { return subscriber->removed(); };
     for (auto entry = marked_.begin(); entry != marked_.end();) {
@@ -210,6 +216,7 @@ class C10_EXPORT Tracker final : public Listener {
     }
     if (followers_.empty() && marked_.empty()) {
       history_.clear();
+      oldest_kept_ = 0;
       if (state().listener == this) listen(nullptr);
     }
   }
@@ -237,21 +244,21 @@ class C10_EXPORT Tracker final : public Listener {
 
   /// Writes the operation into the history; notes the followers whose parameters it reads, and does not write.
   void record(const OperatorHandle& op, const Stack& stack) {
-    constexpr uint64_t recent = 8;
-    if (history_.count() >= recent) history_[history_.count() - recent].let_go();
+    let_go_of_the_past();
     Event& event = history_.begin(&op.schema());
     const bool wanted = wants_history();
-    const bool keep_alive =
-        wanted && std::any_of(followers_.begin(), followers_.end(), [](const auto& f) { return f->wants_recent(); });
+    keep_alive_ = wanted && std::any_of(followers_.begin(), followers_.end(),
+                                        [&](const auto& f) { return f->wants_kept(&op.schema()); });
     touched_.clear();
     const auto& declared = op.schema().arguments();
     const auto given = arguments(op, stack);
     for (size_t i = 0; i < given.size(); ++i) {
       for_each_tensor(given[i], [&](const at::Tensor& tensor) {
         for (const auto& follower : followers_) follower->refuse_stray(tensor);
+        event.given.push_back(tensor.unsafeGetTensorImpl());
         if (wanted) {
           event.arguments.emplace_back(tensor);
-          if (keep_alive) event.arguments.back().keep_alive();
+          if (keep_alive_) event.arguments.back().keep_alive();
           if (writes(declared[i]) && may_begin_with(&op.schema())) event.arguments.back().save();
         }
         if (writes(declared[i])) return;
@@ -267,7 +274,21 @@ class C10_EXPORT Tracker final : public Listener {
   void record_results(const OperatorHandle& op, const Stack& stack) {
     Event& event = history_[history_.latest()];
     for (const c10::IValue& value : results(op, stack)) {
-      for_each_tensor(value, [&](const at::Tensor& tensor) { event.results.emplace_back(tensor); });
+      for_each_tensor(value, [&](const at::Tensor& tensor) {
+        event.results.emplace_back(tensor);
+        if (keep_alive_) event.results.back().keep_alive();
+      });
+    }
+  }
+
+  /// Tensors of operations that nobody can ask for any more are no longer kept alive.
+  void let_go_of_the_past() {
+    size_t recent = 0;
+    for (const auto& follower : followers_) recent = std::max(recent, follower->recent());
+    if (history_.count() > History::capacity)
+      oldest_kept_ = std::max(oldest_kept_, history_.count() - History::capacity);
+    while (oldest_kept_ + recent <= history_.count() && oldest_kept_ < history_.count()) {
+      history_[oldest_kept_++].let_go();
     }
   }
 
@@ -290,6 +311,8 @@ class C10_EXPORT Tracker final : public Listener {
   bool handling_ = false;
   Tape* tape_ = nullptr;
   History history_;
+  uint64_t oldest_kept_ = 0;  // the first event whose tensors may be kept alive
+  bool keep_alive_ = false;   // the present operation's tensors are
   std::vector<std::unique_ptr<Follower>> followers_;
   std::vector<Follower*> touched_;
   std::vector<Follower*> under_way_;

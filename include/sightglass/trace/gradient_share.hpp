@@ -1,0 +1,138 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "sightglass/trace/gradient.hpp"
+#include "sightglass/trace/tensors.hpp"
+
+/// The gradients at the two ends of a layer, of which the layer may be any: one that writes its input in place, or
+/// returns it as it is.
+namespace sightglass::detail {
+
+/// Follows one call of a layer at a time. Its functions are called in the backward pass with the layer's own share of
+/// the gradient with respect to its input, and the gradient with respect to its output.
+class GradientShare {
+ public:
+  using Told = std::function<void(const at::Tensor& grad_input, const at::Tensor& grad_output)>;
+
+  GradientShare() = default;
+  GradientShare(const GradientShare&) = delete;
+  GradientShare& operator=(const GradientShare&) = delete;
+  ~GradientShare() { drop(); }
+
+  /// The layer begins to read `input`, which has a gradient; it goes on with what is returned.
+  at::Tensor enter(const at::Tensor& input, const Told& told) {
+    drop();
+    call_ = std::make_shared<Call>();
+    const auto tell = [call = call_, told](const at::Tensor& gradient) { call->tell_input(gradient, told); };
+    // Leaves stay leaves, so that autograd refuses to have them written. Such a view can be written by nobody.
+    if (input.is_leaf() || input.retains_grad()) {
+      const at::Tensor own = view_with_graph(input);
+      if (!own.requires_grad()) return input;
+      on_gradient(own, tell);
+      input_ = own;
+      version_ = version_of(own);
+      return own;
+    }
+    input_ = input;
+    version_ = version_of(input);
+    detours_.emplace_back(input, tell);
+    at::Tensor base;
+    if (input.is_view()) base = input._base();
+    if (base.defined() && base.requires_grad() && !base.is_leaf() && !base.retains_grad()) {
+      // What writes a view goes on from the whole.
+      call_->part = Part(input, base);
+      detours_.emplace_back(base, [call = call_, told](const at::Tensor& gradient) {
+        if (call->is_written) told(call->part.of(gradient), call->output_gradient());
+      });
+    }
+    return input;
+  }
+
+  /// The layer has ended with `output`, which may be undefined.
+  void leave(const at::Tensor& output, const Told& told) {
+    const std::shared_ptr<Call> call = std::exchange(call_, nullptr);
+    const at::Tensor input = std::exchange(input_, at::Tensor());
+    std::vector<Detour> detours = std::exchange(detours_, {});
+    if (!output.defined() || !output.requires_grad()) {
+      for (Detour& detour : detours) detour.end();
+      return;
+    }
+    if (call == nullptr || !input.defined()) {
+      return on_gradient(output, [told](const at::Tensor& gradient) { told(at::Tensor(), gradient); });
+    }
+    call->has_output = true;
+    call->output_sizes = output.sizes().vec();
+    call->output_options = output.options();
+    call->is_written = version_of(input) != version_;
+    call->is_passed_on = !call->is_written && output.is_same(input);
+    if (call->is_passed_on) return;  // what comes later reads it behind the detour
+    for (Detour& detour : detours) detour.end();
+    on_gradient(output, [call](const at::Tensor& gradient) { call->of_output = gradient; });
+  }
+
+  /// The call did not come to its end.
+  void drop() {
+    for (Detour& detour : detours_) detour.end();
+    detours_.clear();
+    call_.reset();
+    input_.reset();
+  }
+
+ private:
+  /// Where a view lies in its base.
+  struct Part {
+    Part() = default;
+    Part(const at::Tensor& view, const at::Tensor& base)
+        : sizes(view.sizes().vec()),
+          strides(view.strides().vec()),
+          offset(view.storage_offset() - base.storage_offset()),
+          base_sizes(base.sizes().vec()),
+          base_strides(base.strides().vec()) {}
+
+    at::Tensor of(const at::Tensor& whole) const {
+      const at::Tensor laid_out = at::empty_strided(base_sizes, base_strides, whole.options()).copy_(whole);
+      return laid_out.as_strided(sizes, strides, offset);
+    }
+
+    std::vector<int64_t> sizes;
+    std::vector<int64_t> strides;
+    int64_t offset = 0;
+    std::vector<int64_t> base_sizes;
+    std::vector<int64_t> base_strides;
+  };
+
+  /// What the functions in the graph share; it holds no tensor of the graph, which would hold itself.
+  struct Call {
+    void tell_input(const at::Tensor& gradient, const Told& told) {
+      if (is_written && !part.sizes.empty()) return;  // the base tells
+      if (is_passed_on) return told(gradient, gradient);
+      if (has_output) told(gradient, output_gradient());
+    }
+    /// Nothing flowed back through the output: others of the layer have been used.
+    at::Tensor output_gradient() {
+      at::Tensor gradient = std::exchange(of_output, at::Tensor());
+      return gradient.defined() ? gradient : at::zeros(output_sizes, output_options);
+    }
+
+    bool has_output = false;
+    bool is_written = false;    ///< the input, by the layer
+    bool is_passed_on = false;  ///< the output is the input
+    Part part;
+    std::vector<int64_t> output_sizes;
+    at::TensorOptions output_options;
+    at::Tensor of_output;
+  };
+
+  std::shared_ptr<Call> call_;
+  at::Tensor input_;
+  uint32_t version_ = 0;
+  std::vector<Detour> detours_;
+};
+
+}  // namespace sightglass::detail
