@@ -141,6 +141,8 @@ TEST_CASE("a const forward can be hooked", "[cases]") {
   sg::Capture capture(layer);
   CHECK(layer->forward(one()).item<float>() == 2);
   CHECK(capture.output().item<float>() == 2);
+  const sg::Hooked<Const> constant = layer;
+  CHECK(constant->forward(one()).item<float>() == 2);
   torch::nn::Sequential net(layer);
   CHECK(net->forward(one()).item<float>() == 2);
 }

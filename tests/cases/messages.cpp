@@ -163,7 +163,8 @@ TEST_CASE("one error names all types that it wants, in a line to paste", "[cases
   CHECK(torch::equal(all["e"].output(), y));
 }
 
-TEST_CASE("a layer of unknown type is said to be that, not to have not run; fitting tensors are tried first", "[cases]") {
+TEST_CASE("a layer of unknown type is said to be that, not to have not run; fitting tensors are tried first",
+          "[cases]") {
   torch::manual_seed(2);
   const Tensor x = torch::randn({1, 4, 5});
   Sequential net{Attended()};

@@ -102,7 +102,7 @@ TORCH_MODULE(Diffusion);
 
 /// Scale by a number: prints like any other, but is not.
 struct ScaledImpl : Module {
-  explicit ScaledImpl(double by) : by(by) {}
+  explicit ScaledImpl(double factor) : by(factor) {}
   Tensor forward(Tensor x) { return x * by; }
   double by;
 };
@@ -156,7 +156,7 @@ TORCH_MODULE(Outer);
 struct LoggingImpl : Module {  // a counter beside a tensor that it keeps
   LoggingImpl() { register_module("fc", fc); }
   Tensor forward(Tensor x) {
-    last = fc(x) * (1.0 / ++calls);
+    last = fc(x) * (1.0 / static_cast<double>(++calls));
     return last;
   }
   Linear fc{4, 4};
@@ -211,8 +211,8 @@ TEST_CASE("a layer elsewhere with the same operations is not taken for one that 
   CHECK(calls == 0);
   CHECK_THROWS_AS(sg::explain(net, x, net->back, sg::GradCam{}), c10::Error);
   sg::hookable<BackImpl>();
-  CHECK(sg::summary(net, x).layer("back").calls == 0);
-  CHECK(sg::summary(net, x).layer("own").calls == 1);
+  CHECK(sg::summary(net, x)["back"].calls == 0);
+  CHECK(sg::summary(net, x)["own"].calls == 1);
   // It is found once it does run.
   net->runs_back = true;
   net->forward(x);
@@ -258,7 +258,7 @@ TEST_CASE("a layer without parameters at the start of its block is found at ever
   const torch::NoGradGuard no_gradients;
   for (int call = 0; call < 3; ++call) {
     const sg::Summary summary = sg::summary(net, torch::randn({2, 3, 9}));
-    CHECK(summary.layer("se.pool").output_shape == std::vector<int64_t>{2, 4, 1});
+    CHECK(summary["se.pool"].output_shape == std::vector<int64_t>{2, 4, 1});
   }
 }
 

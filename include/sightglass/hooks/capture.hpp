@@ -165,7 +165,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   mutable std::mutex mutex_;
   Tensors entering_;
   std::vector<Call> calls_;
-  size_t first_ = 0;  ///< number of the first call kept
+  size_t first_ = 0;      ///< number of the first call kept
   std::string missed_;    ///< why the latest call could not be followed
   std::string wondered_;  ///< what else read a parameter of the layer, before its first call
 };

@@ -42,7 +42,7 @@ class [[nodiscard]] ForwardHook {
       if constexpr (std::is_invocable_v<Fn&, const Layer&, const at::Tensor&, const at::Tensor&>) {
         static_assert(!std::is_invocable_v<Fn&, const Layer&, const Tensors&, const Tensors&>,
                       "fn: ambiguous arguments");
-        call(outputs, inputs.empty() ? at::Tensor() : inputs.front(), outputs.front());
+        call(outputs, inputs.empty() ? at::Tensor() : inputs.front(), outputs.empty() ? at::Tensor() : outputs.front());
       } else {
         static_assert(std::is_invocable_v<Fn&, const Layer&, const Tensors&, const Tensors&>,
                       "fn takes (const Layer&, const Tensor& input, const Tensor& output), or vectors of tensors");
@@ -60,7 +60,10 @@ class [[nodiscard]] ForwardHook {
       if constexpr (std::is_void_v<Result>) {
         fn_(layer_, input, output);
       } else if constexpr (std::is_convertible_v<Result, at::Tensor>) {
-        if (at::Tensor replaced = fn_(layer_, input, output); replaced.defined()) outputs.front() = std::move(replaced);
+        at::Tensor replaced = fn_(layer_, input, output);
+        if (!replaced.defined()) return;
+        TORCH_CHECK(!outputs.empty(), "fn: returned a tensor for layer \"", layer_.name(), "\", which gives none");
+        outputs.front() = std::move(replaced);
       } else {
         Tensors replaced = fn_(layer_, input, output);
         TORCH_CHECK(replaced.size() == outputs.size(), "fn: returned ", replaced.size(), " tensors for the ",

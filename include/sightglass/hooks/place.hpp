@@ -203,7 +203,8 @@ inline void place_without_state(const std::vector<Step>& path, Place& place) {
       const torch::nn::Module& child = *child_on(path, at).module;
       const bool is_sequential = is_plain_sequential(child);
       if (!is_sequential && !KnownTypes::global().find(child)) {
-        return refuse_type(child, &child == place.key ? "its" : "\"" + child_on(path, at).path + "\" has none, and its", place);
+        return refuse_type(child, &child == place.key ? "its" : "\"" + child_on(path, at).path + "\" has none, and its",
+                           place);
       }
       if (!is_sequential && &child != place.key) {
         place.problem = "it has no parameters, and \"" + child_on(path, at).path +

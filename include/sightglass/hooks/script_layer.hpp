@@ -36,8 +36,8 @@ inline Place place_in_script(const torch::jit::Module& model, const std::string&
   auto owner = ScriptModel::of(model);
   owner->want(name);
   const auto type = found.type()->name();
-  return {name, type ? type->name() : "Module", {}, found._ivalue().get(), std::move(owner), !has_submodules(found),
-          "", ""};
+  return {name, type ? type->name() : "Module", {}, found._ivalue().get(), std::move(owner), !has_submodules(found), "",
+          ""};
 }
 
 }  // namespace detail

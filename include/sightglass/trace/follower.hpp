@@ -79,7 +79,8 @@ class Follower {
       TORCH_CHECK(
           stray.impl() != tensor.unsafeGetTensorImpl(), owner_->describe(),
           " keeps tensors from one call to the next, so that it cannot be run on trial without changing what the model "
-          "computes; where they depend on the input's size only, it can be hooked after one plain run at this size; else ",
+          "computes; where they depend on the input's size only, it can be hooked after one plain run at this size; "
+          "else ",
           owner_->remedy());
     }
   }
@@ -429,6 +430,7 @@ class Follower {
   void finish(Watch& watch, const OperatorHandle* op, Stack* stack) {
     std::vector<at::Tensor> outputs;
     for (const Slot& slot : watch.span->outputs) outputs.push_back(kept_at(slot));
+    if (outputs.empty()) return watch.subscriber->miss("it gives no tensor");
     if (std::none_of(outputs.begin(), outputs.end(), [](const at::Tensor& tensor) { return tensor.defined(); })) {
       return watch.subscriber->miss("its output was gone, or written in place, before it could be recognised");
     }

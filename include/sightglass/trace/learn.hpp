@@ -94,10 +94,11 @@ inline Trial run_trial(Runnable& owner, const std::vector<at::Tensor>& inputs, c
   if (trial.is_undone) return trial;
   const Trial again = run_once(owner, inputs, guide);
   trial.strays.insert(trial.strays.end(), again.strays.begin(), again.strays.end());
-  TORCH_CHECK(again.is_undone, owner.describe(),
-              " keeps numbers (a counter, a generator) beside tensors or containers in its members from one call to the "
-              "next, so that it cannot be run on trial without changing what the model computes; ",
-              owner.remedy());
+  TORCH_CHECK(
+      again.is_undone, owner.describe(),
+      " keeps numbers (a counter, a generator) beside tensors or containers in its members from one call to the "
+      "next, so that it cannot be run on trial without changing what the model computes; ",
+      owner.remedy());
   return trial;
 }
 

@@ -65,7 +65,7 @@ struct Signature {
   std::vector<Read> inputs;  ///< one for each input
   /// In the order of steps. Another layer that performs the same operations does so with parameters of its own.
   std::vector<StateRead> state_reads;
-  std::vector<Span> spans;   ///< in the order in which they end: the whole last
+  std::vector<Span> spans;  ///< in the order in which they end: the whole last
   uint64_t mode = 0;
   std::unordered_map<const void*, std::string> problems;  ///< places inside of it that cannot be told, and why
 };

@@ -183,7 +183,7 @@ class SummaryMaker {
   void note_call(size_t row, const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& outputs) {
     LayerSummary& layer = summary_.layers[row];
     if (layer.calls++ == 0) layer.activation_bytes = 0;
-    if (outputs.front().defined()) layer.output_shape = outputs.front().sizes().vec();
+    if (!outputs.empty() && outputs.front().defined()) layer.output_shape = outputs.front().sizes().vec();
     std::set<const void*> known;
     for (const at::Tensor& input : inputs) known.insert(input.defined() ? storage_of(input) : nullptr);
     for (const at::Tensor& output : outputs) {
