@@ -18,10 +18,9 @@ namespace detail {
 /// How an argument is held while its tensors are announced and perhaps replaced: a reference that can be written is the
 /// caller's own variable; what holds no tensors is passed on as it is.
 template <class T>
-using Held = std::conditional_t<
-    std::is_lvalue_reference_v<T> &&
-        (!std::is_const_v<std::remove_reference_t<T>> || !holds_tensors<std::decay_t<T>>()),
-    T, std::decay_t<T>>;
+using Held = std::conditional_t<std::is_lvalue_reference_v<T> &&
+                                    (!std::is_const_v<std::remove_reference_t<T>> || !holds_tensors<std::decay_t<T>>()),
+                                T, std::decay_t<T>>;
 
 /// Announces the tensors in `value`, and puts in their places what comes back.
 template <class Value>
@@ -82,15 +81,18 @@ template <class Method>
 struct method_type;
 template <class R, class Owner, class... T>
 struct method_type<R (Owner::*)(T...)> {
-  using result = R;
+  using type = R(T...);
   using arguments = Types<T...>;
 };
 template <class R, class Owner, class... T>
-struct method_type<R (Owner::*)(T...) const> : method_type<R (Owner::*)(T...)> {};
+struct method_type<R (Owner::*)(T...) const> {
+  using type = R(T...) const;
+  using arguments = Types<T...>;
+};
 template <class R, class Owner, class... T>
 struct method_type<R (Owner::*)(T...) noexcept> : method_type<R (Owner::*)(T...)> {};
 template <class R, class Owner, class... T>
-struct method_type<R (Owner::*)(T...) const noexcept> : method_type<R (Owner::*)(T...)> {};
+struct method_type<R (Owner::*)(T...) const noexcept> : method_type<R (Owner::*)(T...) const> {};
 
 template <class Impl, class = void>
 struct has_one_forward : std::false_type {};
@@ -105,13 +107,24 @@ template <class Impl, class... T>
 struct can_forward<Impl, Types<T...>, std::void_t<forward_of<Impl, T...>>> : std::true_type {};
 
 /// The same `forward` as `Impl` has, so that the module can be put into a `Sequential` too.
-template <class Impl, class Result, class Arguments>
+template <class Impl, class Method>
 class HookedForward;
 template <class Impl, class Result, class... Arguments>
-class HookedForward<Impl, Result, Types<Arguments...>> : public Impl, public Announcing {
+class HookedForward<Impl, Result(Arguments...)> : public Impl, public Announcing {
  public:
   using Impl::Impl;
   Result forward(Arguments... arguments) {
+    const auto run = [this](auto&&... values) -> Result {
+      return Impl::forward(std::forward<decltype(values)>(values)...);
+    };
+    return announced<Result, Arguments...>(this, run, std::forward<Arguments>(arguments)...);
+  }
+};
+template <class Impl, class Result, class... Arguments>
+class HookedForward<Impl, Result(Arguments...) const> : public Impl, public Announcing {
+ public:
+  using Impl::Impl;
+  Result forward(Arguments... arguments) const {
     const auto run = [this](auto&&... values) -> Result {
       return Impl::forward(std::forward<decltype(values)>(values)...);
     };
@@ -143,7 +156,7 @@ template <class Impl>
 struct hooked_forward<Impl, std::enable_if_t<has_one_forward<Impl>::value>> {
   using method = method_type<decltype(&Impl::forward)>;
   using arguments = typename method::arguments;
-  using type = HookedForward<Impl, typename method::result, arguments>;
+  using type = HookedForward<Impl, typename method::type>;
 };
 
 /// Adds a `forward` that takes the arguments `Taken` only, where the others have defaults.
@@ -201,7 +214,7 @@ class HookedImpl : public WithDefaults<HookedBase<Impl>, Impl, Types<>, typename
       return I::forward_with_packed_input(std::forward<decltype(values)>(values)...);
     };
     return announced<Result, const torch::nn::utils::rnn::PackedSequence&, More&&...>(this, run, packed,
-                                                                                       std::forward<More>(more)...);
+                                                                                      std::forward<More>(more)...);
   }
 };
 
@@ -229,8 +242,7 @@ class Hooked : public torch::nn::ModuleHolder<detail::HookedBase<typename Holder
                                        (std::is_base_of_v<torch::nn::ModuleHolder<Base>, std::decay_t<Head>> ||
                                         std::is_convertible_v<Head, std::shared_ptr<Base>>))>>
   explicit Hooked(Head&& head, Tail&&... tail)
-      : Hooked(std::shared_ptr<Base>(
-            std::make_shared<Impl>(std::forward<Head>(head), std::forward<Tail>(tail)...))) {}
+      : Hooked(std::shared_ptr<Base>(std::make_shared<Impl>(std::forward<Head>(head), std::forward<Tail>(tail)...))) {}
 
   Impl* operator->() { return static_cast<Impl*>(this->get()); }
   const Impl* operator->() const { return static_cast<const Impl*>(this->get()); }

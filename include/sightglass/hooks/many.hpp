@@ -12,8 +12,8 @@
 
 namespace sightglass {
 
-/// What becomes of layers that cannot be watched from outside, when many are: an error that names all of them with their
-/// reasons, or they are left out (`Guards::refused` tells which).
+/// What becomes of layers that cannot be watched from outside, when many are: an error that names all of them with
+/// their reasons, or they are left out (`Guards::refused` tells which).
 enum class OnRefusal { error, leave_out };
 
 /// A layer that was left out, and why.

@@ -35,7 +35,7 @@ inline Place place_in_script(const torch::jit::Module& model, const std::string&
               "; sightglass::layers(model, input) lists them all");
   auto owner = ScriptModel::of(model);
   owner->want(name);
-  const auto type = found.type()->name();  // `__torch__.torchvision.models.resnet.BasicBlock`: the last is shown
+  const auto type = found.type()->name();
   return {name, type ? type->name() : "Module", {}, found._ivalue().get(), std::move(owner), !has_submodules(found), "",
           ""};
 }

@@ -21,7 +21,8 @@ inline void check_can_be_watched(const std::vector<Layer>& layers) {
   for (const Layer& layer : layers) {
     const Place& place = layer.place();
     if (place.problem.empty()) continue;
-    reasons.push_back("layer \"" + place.name + "\" (" + place.type + ") cannot be watched from outside: " + place.problem);
+    reasons.push_back("layer \"" + place.name + "\" (" + place.type +
+                      ") cannot be watched from outside: " + place.problem);
     const bool known = std::find(types.begin(), types.end(), place.unknown_type) != types.end();
     if (!place.unknown_type.empty() && !known) types.push_back(place.unknown_type);
   }

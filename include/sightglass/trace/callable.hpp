@@ -139,7 +139,8 @@ class C10_EXPORT KnownTypes {
   template <class Impl>
   void add(const Impl& module) {
     add<Impl>();
-    if (typeid(module) == typeid(Impl) || contains(module) || typeid(module) == typeid(torch::nn::SequentialImpl)) return;
+    if (typeid(module) == typeid(Impl) || contains(module) || typeid(module) == typeid(torch::nn::SequentialImpl))
+      return;
     if constexpr (std::is_abstract_v<Impl>) {
       Known known{callable_of<Impl>(), 0, false};
       const std::lock_guard<std::mutex> lock(mutex_);

@@ -26,7 +26,8 @@ template <class T, class Fields, class = void>
 struct has_fields : std::false_type {};
 template <class T, size_t... field>
 struct has_fields<T, std::index_sequence<field...>,
-                  std::void_t<decltype(T{(static_cast<void>(field), std::declval<AnyField>())...})>> : std::true_type {};
+                  std::void_t<decltype(T{(static_cast<void>(field), std::declval<AnyField>())...})>> : std::true_type {
+};
 
 /// How many fields a plain struct has; 0 where it has none or more than eight.
 template <class T, size_t most = 9>
@@ -76,7 +77,8 @@ auto fields(T& value) {
 template <class T, class = void>
 struct is_optional : std::false_type {};
 template <class T>
-struct is_optional<T, std::void_t<typename T::value_type, decltype(std::declval<T&>().has_value())>> : std::true_type {};
+struct is_optional<T, std::void_t<typename T::value_type, decltype(std::declval<T&>().has_value())>> : std::true_type {
+};
 template <class T, class = void>
 struct is_map : std::false_type {};
 template <class T>
@@ -94,7 +96,7 @@ struct is_tuple<std::tuple<T...>> : std::true_type {};
 template <class A, class B>
 struct is_tuple<std::pair<A, B>> : std::true_type {};
 template <class T>
-constexpr bool is_record = std::is_aggregate_v<T> && std::is_class_v<T> && !std::is_empty_v<T> && !is_sequence<T>::value;
+constexpr bool is_record = std::is_aggregate_v<T>&& std::is_class_v<T> && !std::is_empty_v<T> && !is_sequence<T>::value;
 
 template <class T>
 constexpr bool holds_tensors();

@@ -43,8 +43,8 @@ class Locator {
     std::stable_sort(searches.begin(), searches.end(),
                      [](const Search& a, const Search& b) { return a.length() > b.length(); });
     for (auto search = searches.begin(); search != searches.end();) {
-      const auto end = std::find_if(search, searches.end(),
-                                    [&](const Search& other) { return other.length() != search->length(); });
+      const auto end =
+          std::find_if(search, searches.end(), [&](const Search& other) { return other.length() != search->length(); });
       for (auto each = search; each != end; ++each) each->forget([&](const Occurrence& o) { return is_taken(o); });
       for (auto each = search; each != end; ++each) settle(*each, twin_of(*each, search, end), signature);
       search = end;
@@ -91,10 +91,13 @@ class Locator {
       const c10::FunctionSchema* const first = first_operation(child, probed);
       if (first == nullptr) continue;
       search.ran = true;
-      look_at(child, [&](size_t step) { return recording_[step].schema == first; }, search);
+      look_at(
+          child, [&](size_t step) { return recording_[step].schema == first; }, search);
       break;
     }
-    if (search.ran && search.found.empty()) look_at(child, [](size_t /*step*/) { return true; }, search);
+    if (search.ran && search.found.empty())
+      look_at(
+          child, [](size_t /*step*/) { return true; }, search);
     return search;
   }
 
@@ -160,7 +163,7 @@ class Locator {
     }
     const std::string problem =
         twin != nullptr ? "nothing tells it from its twin \"" + twin->name + "\""
-        : !search.ran   ? "it could not be called on anything that the block around it works on, or it runs no operation"
+        : !search.ran ? "it could not be called on anything that the block around it works on, or it runs no operation"
         : search.found.empty() ? "its operations do not occur in the block around it"
                                : "its operations occur " + std::to_string(search.found.size()) +
                                      " times in the block around it, and nothing tells which of them is the layer";

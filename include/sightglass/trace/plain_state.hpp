@@ -23,7 +23,8 @@
 /// other run, so that it has to be put back.
 ///
 /// Members that hold numbers are put back byte by byte. Where a member that points somewhere has changed too, a tensor
-/// or a container, that cannot be done. What lies behind a pointer is not seen.
+/// or a container, that cannot be done. What lies behind a pointer is not seen. No other thread may run the module
+/// meanwhile.
 namespace sightglass::detail {
 
 /// The memory of one object.
@@ -32,8 +33,8 @@ struct Extent {
   size_t size = 0;
 };
 
-/// Where a module of an unknown class lies that `std::make_shared` or `new` has made: all of its allocation. Empty where
-/// that cannot be told.
+/// Where a module of an unknown class lies that `std::make_shared` or `new` has made: all of its allocation. Empty
+/// where that cannot be told.
 inline Extent allocation_of(const std::shared_ptr<torch::nn::Module>& module) {
 #if defined(__GLIBCXX__) && defined(__GLIBC__)
   auto* const begin = static_cast<unsigned char*>(dynamic_cast<void*>(module.get()));
@@ -137,8 +138,8 @@ class PlainState final : public Preserved {
     bool has_pointers = false;
     for (size_t i = 0; i < after.size(); ++i) {
       if (after[i] == object.before[i]) continue;
-      const bool points = points_somewhere(after[i], object.extent.begin) ||
-                          points_somewhere(object.before[i], object.extent.begin);
+      const bool points =
+          points_somewhere(after[i], object.extent.begin) || points_somewhere(object.before[i], object.extent.begin);
       (points ? has_pointers : has_numbers) = true;
     }
     if (has_pointers) return !has_numbers;
