@@ -136,11 +136,16 @@ inline const Pickled* find_path(const PickledDict& dict, const std::string& key)
   return nullptr;
 }
 
-/// Throws where a whole module was saved; `code` is how Python finds it in what `torch.load` gives.
-inline void check_no_module(const Pickled& value, const std::string& code) {
+/// Whether a whole module was saved: an object with submodules among its members.
+inline bool is_module(const Pickled& value) {
   const auto* const object = value.as<PickledObject>();
   const auto* const state = object == nullptr || object->state == nullptr ? nullptr : object->state->as<PickledDict>();
-  TORCH_CHECK(state == nullptr || find_item(*state, "_modules") == nullptr, "holds a whole module, ", value.describe(),
+  return state != nullptr && find_item(*state, "_modules") != nullptr;
+}
+
+/// Throws where a whole module was saved; `code` is how Python finds it in what `torch.load` gives.
+inline void check_no_module(const Pickled& value, const std::string& code) {
+  TORCH_CHECK(!is_module(value), "holds a whole module, ", value.describe(),
               ", where a state dict is expected; in Python, where that class can be imported: "
               "torch.save(torch.load(\"old.pt\", weights_only=False)",
               code, ".state_dict(), \"new.pth\")");

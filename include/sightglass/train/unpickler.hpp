@@ -221,7 +221,10 @@ class Unpickler {
   bool push_persistent(const Pickled& id) {
     const auto* const parts = id.as<PickledSequence>();
     const std::string* const kind = parts == nullptr || parts->items.size() < 5 ? nullptr : text(parts->items[0]);
-    if (kind == nullptr || *kind != "storage") return push(PickledObject());
+    const bool storage_id = kind != nullptr && *kind == "storage";
+    if (!storage_id && parts != nullptr && parts->items.size() > 1 && parts->items[1]->as<PickledGlobal>() != nullptr)
+      return push(PickledGlobal(*parts->items[1]->as<PickledGlobal>()));  // a class, with its source beside it
+    if (!storage_id) return push(PickledObject());
     const auto* const type = parts->items[1]->as<PickledGlobal>();
     const std::string* const key = text(parts->items[2]);
     const auto* const count = parts->items[4]->as<int64_t>();
