@@ -80,8 +80,7 @@ inline std::string about_dimensions(const torch::jit::Module& model, const torch
     if (parameter.dim() >= 3 && parameter.dim() <= 5 && other == 0) other = parameter.dim();
   }
   if (other == 0) return "";
-  return "; its convolutions have " + std::to_string(other - 2) +
-         " spatial dimensions, explain takes pictures; in C++: " +
+  return "; its convolutions are " + std::to_string(other - 2) + "-D, explain takes pictures; in C++: " +
          "sightglass::explain(script, input, layer, sightglass::GradCam{}), input [N, C, " +
          (other == 3   ? "L]"
           : other == 4 ? "H, W]"
