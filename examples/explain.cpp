@@ -18,6 +18,8 @@
 #include "support/program.hpp"
 #include "support/progress.hpp"
 #include "support/report.hpp"
+#include "support/signature.hpp"
+#include "support/warnings.hpp"
 
 namespace sg = sightglass;
 
@@ -74,8 +76,8 @@ void print(const support::Result& result, const std::string& file, const support
   }
   const bool one_of_several = !result.records.empty() && !result.records.front().index.empty();
   progress.say(file + (one_of_several ? " number " + result.records.front().index : ""), stdout);
-  progress.say(support::top_five(result.probabilities, labels), stdout);
-  for (const support::Record& record : result.records) progress.say(support::to_line(record, labels), stdout);
+  progress.say(support::top_five(result.figures, result.number, labels), stdout);
+  for (const support::Record& record : result.records) progress.say(support::to_line(record), stdout);
   if (!result.picture.empty()) progress.say("  drawn in " + result.picture, stdout);
 }
 
@@ -91,11 +93,14 @@ int explain_all(const support::Options& options) {
 
   size_t failed = complaints.size();
   support::Progress progress("explaining", files.size());
+  support::Warnings warnings;
   for (const std::string& complaint : complaints) progress.say("explain: " + complaint);
   for (const std::string& file : files) {
     try {
       bool complete = true;
-      for (const support::Result& result : explainer.explain(support::read_input(file, options.size), outputs)) {
+      const support::Input input = support::read_input(file, options.size, options.image());
+      for (const std::string& warning : warnings.taken()) progress.say("explain: warning: " + warning);
+      for (const support::Result& result : explainer.explain(input, outputs)) {
         for (const std::string& warning : result.warnings) progress.say("explain: warning: " + warning);
         for (const std::string& failure : result.failures) progress.say("explain: " + file + ": " + failure);
         complete = complete && result.failures.empty();
@@ -110,6 +115,7 @@ int explain_all(const support::Options& options) {
       progress.say("explain: " + (names_the_file ? "" : file + ": ") + reason);
       ++failed;
     }
+    for (const std::string& warning : warnings.taken()) progress.say("explain: warning: " + warning);
     progress.advance();
   }
   if (files.size() > 1)
@@ -123,11 +129,21 @@ int run(const support::Options& options) {
     return support::all_well;
   }
   if (!options.list_layers) return explain_all(options);
-  const sg::Model model = support::load_model(options.model);
-  const torch::Tensor input = options.inputs.empty() ? torch::zeros({1, 3, options.size, options.size})
-                                                     : support::read_input(options.inputs.front(), options.size).batch;
-  list_layers(model, input);
-  return support::all_well;
+  const torch::jit::Module script = support::load_model(options.model);
+  support::check_inputs(script, options.model);
+  const sg::Model model = script;
+  const torch::Tensor input = options.inputs.empty()
+                                  ? torch::zeros({1, 3, options.size, options.size})
+                                  : support::read_input(options.inputs.front(), options.size, options.image()).batch;
+  const torch::Tensor typed = input.to(support::type_of(script));
+  std::string reason;
+  try {
+    list_layers(model, typed);
+    return support::all_well;
+  } catch (const std::exception& error) {
+    reason = support::one_line(error) + support::about_dimensions(script, typed);
+  }
+  C10_THROW_ERROR(Error, reason);
 }
 
 }  // namespace

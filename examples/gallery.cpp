@@ -5,13 +5,13 @@
 #include <sightglass/opencv.hpp>
 
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <string>
 #include <vector>
 
 #include "support/errors.hpp"
+#include "support/figures.hpp"
 #include "support/files.hpp"
 #include "support/inputs.hpp"
 #include "support/labels.hpp"
@@ -19,6 +19,8 @@
 #include "support/model_file.hpp"
 #include "support/program.hpp"
 #include "support/progress.hpp"
+#include "support/report.hpp"
+#include "support/signature.hpp"
 
 namespace sg = sightglass;
 
@@ -34,35 +36,44 @@ struct HalfGone {
 };
 
 struct Options {
-  std::string model, picture, layer, labels, target;
+  std::string model, picture, layer, labels, target, task;
   std::string out = "gallery.png", concepts;
   int64_t size = 224;
 };
 
 /// What the layer's activations are made of, each concept with the class that the model takes it for.
-cv::Mat concept_picture(const sg::Pass& pass, const cv::Mat& photo, const support::Labels& labels) {
+cv::Mat concept_picture(const sg::Pass& pass, const cv::Mat& photo, const support::Labels& labels, support::Task task,
+                        support::ModelEnd end) {
   const sg::Cut cut = pass.at(0);
   const sg::Concepts concepts = sg::factorise(cut.activations(), 4);
-  const torch::Tensor probabilities = sg::outputs_of_concepts(cut, concepts.vectors).softmax(1);
+  const torch::Tensor outputs = sg::outputs_of_concepts(cut, concepts.vectors);
+  const support::Figures figures = support::figures_of(outputs, task, end);
   std::vector<std::string> texts;
-  for (int64_t k = 0; k < concepts.vectors.size(0); ++k) {
-    const auto [best, index] = probabilities[k].max(0);
-    const int percent = static_cast<int>(std::lround(100 * best.item<double>()));
-    texts.push_back(labels.title(index.item<int64_t>()) + ", " + std::to_string(percent) + " %");
+  for (int64_t k = 0; k < outputs.size(0); ++k) {
+    const auto [best, index] = figures.scores[k].max(0);
+    const auto probability = support::probability_of(figures, k, index.item<int64_t>());
+    char figure[32];
+    std::snprintf(figure, sizeof figure, probability ? "%.0f %%" : "score %.3g",
+                  probability ? 100 * *probability : best.item<double>());
+    texts.push_back(support::title_of(index.item<int64_t>(), outputs.size(1), labels) + ", " + figure);
   }
   return sg::draw_concepts(photo, concepts.maps[0], sg::ConceptOptions().labels(texts));
 }
 
 void draw(const Options& options) {
   const support::Labels labels = options.labels.empty() ? support::Labels() : support::Labels::read(options.labels);
-  const sg::Model model = sg::Model(support::load_model(options.model)).optimised();
+  const support::Task task = support::task_called(options.task);
+  const torch::jit::Module script = support::load_model(options.model);
+  support::check_signature(script, options.model);
+  const sg::Model model = sg::Model(script).optimised();
   const support::Input input = support::read_input(options.picture, options.size);
   const std::string layer = options.layer.empty() ? sg::suggest_layer(model, input.batch) : options.layer;
   const sg::Pass pass(model, input.batch.slice(0, 0, 1), {model.layer(layer)}, sg::Tail::again);
   const sg::Target target = options.target.empty() ? sg::Target() : sg::Target(labels.index(options.target));
 
   if (!options.concepts.empty()) {
-    support::write_picture(options.concepts, concept_picture(pass, input.photos.front(), labels));
+    support::write_picture(options.concepts,
+                           concept_picture(pass, input.photos.front(), labels, task, support::end_of(script)));
     std::printf("concepts at %s: drawn in %s\n", layer.c_str(), options.concepts.c_str());
   }
   std::vector<support::Method> methods = support::methods();
@@ -101,6 +112,7 @@ int main(int argc, char** argv) {
   app.add_option("--layer", options.layer, "a layer's path; the last one with a spatial output by default");
   app.add_option("--target", options.target, "a class, by number or label; the prediction by default");
   app.add_option("--labels", options.labels, "a file with a label a line");
+  support::add_task_option(app, options.task);
   app.add_option("--size", options.size, "the side in pixels to which the picture is resized")
       ->check(CLI::Range(1, 8192));
   app.add_option("--out", options.out, "the picture to write");

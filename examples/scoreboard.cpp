@@ -17,13 +17,14 @@
 #include "support/program.hpp"
 #include "support/progress.hpp"
 #include "support/scores.hpp"
+#include "support/signature.hpp"
 
 namespace sg = sightglass;
 
 namespace {
 
 struct Options {
-  std::string model, folder, layer;
+  std::string model, folder, layer, task = "classify";
   std::vector<std::string> methods{
       "cam",          "grad-cam",       "hires-cam", "grad-cam-element-wise", "grad-cam++", "xgrad-cam", "layer-cam",
       "shapley-cam",  "finer-cam",      "eigen-cam", "eigengrad-cam",         "kpca-cam",   "fem",       "recipro-cam",
@@ -79,6 +80,10 @@ void add_objects(support::Scoreboard& board, const Part& part, Add add, const su
 
 int judge(const Options& options) {
   const std::vector<support::Method> methods = chosen_methods(options);
+  const support::Task task = support::task_called(options.task);
+  if (task == support::Task::regress || task == support::Task::binary)
+    throw support::UsageError("--task " + options.task +
+                              ": the boxes are of classes; expected classify or multi-label");
   const Part photos = read_part(options.folder, "images", "boxes.csv");
   const Part collages = read_part(options.folder, "collages", "collages.csv");
   size_t failed = 0;
@@ -91,10 +96,13 @@ int judge(const Options& options) {
     for (const std::string& complaint : part->table.complaints) complain(complaint);
   TORCH_CHECK(!photos.table.objects.empty() || !collages.table.objects.empty(), "folder \"", options.folder,
               "\": holds no boxes; expected images/ with boxes.csv, collages/ with collages.csv, or both");
-  const sg::Model model = support::load_model(options.model);
+  const torch::jit::Module script = support::load_model(options.model);
+  support::check_signature(script, options.model);
+  const sg::Model model = script;
   const std::string layer = layer_to_explain(model, options);
 
-  support::Scoreboard board(model, methods, {layer, options.size, options.steps}, complain);
+  support::Scoreboard board(model, methods, {layer, options.size, options.steps, task, support::end_of(script)},
+                            complain);
   add_objects(board, photos, &support::Scoreboard::add_photo, complain, progress);
   add_objects(board, collages, &support::Scoreboard::add_collage, complain, progress);
   std::fputs(board.markdown().c_str(), stdout);
@@ -116,6 +124,8 @@ int main(int argc, char** argv) {
   app.add_option("--methods,--method", options.methods, "comma-separated; all cheap ones and a control by default")
       ->delimiter(',');
   app.add_option("--layer", options.layer, "a layer's path; the last one with a spatial output by default");
+  app.add_option("--task", options.task,
+                 "classify (default: softmax, where the outputs are no probabilities yet) or multi-label");
   app.add_option("--size", options.size, "the side in pixels to which a picture is resized")
       ->check(CLI::Range(1, 8192));
   app.add_option("--steps", options.steps, "parts in which pixels are inserted and deleted; 10 by default")

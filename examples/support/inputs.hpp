@@ -41,7 +41,8 @@ inline cv::Mat picture_of(const torch::Tensor& array) {
 inline Input read_array(const std::string& path) {
   torch::Tensor batch = read_npy(path);
   TORCH_CHECK(batch.dim() == 3 || batch.dim() == 4, "array \"", path, "\": has shape ", batch.sizes(),
-              "; expected [C, H, W] or [N, C, H, W]");
+              "; expected [C, H, W] or [N, C, H, W]; in C++, of series and volumes: sightglass::explain(script, input, "
+              "layer, sightglass::GradCam{})");
   if (batch.dim() == 3) batch = batch.unsqueeze(0);
   Input input{path, batch, {}};
   for (int64_t i = 0; i < batch.size(0); ++i) input.photos.push_back(picture_of(batch[i]));
@@ -75,9 +76,9 @@ inline std::vector<std::string> files_of(const std::string& path) {
 
 /// Reads a picture, resized to `size` x `size` and normalised as torchvision does, or an array as it is (`.npy`).
 /// @throws c10::Error when the file is missing, damaged or something else.
-inline Input read_input(const std::string& path, int64_t size) {
+inline Input read_input(const std::string& path, int64_t size, const sightglass::ImageOptions& options = {}) {
   if (extension_of(path) == ".npy") return detail::read_array(path);
-  const cv::Mat photo = sightglass::read_image(path);
+  const cv::Mat photo = sightglass::read_image(path, options);
   return {path, sightglass::to_tensor(photo, sightglass::imagenet(size)), {photo}};
 }
 

@@ -1,7 +1,11 @@
 #pragma once
 
 #include <c10/util/Exception.h>
+#include <sightglass/train/file_kind.hpp>
+#include <sightglass/train/find_state.hpp>
+#include <sightglass/train/torch_file.hpp>
 #include <torch/script.h>
+#include <torch/version.h>
 
 #include <filesystem>
 #include <string>
@@ -12,22 +16,115 @@
 
 namespace support {
 
-/// Loads a TorchScript file, ready to be explained: on the CPU, in evaluation mode.
-/// @throws c10::Error for a missing or damaged file, and for what is no TorchScript.
-inline torch::jit::Module load_model(const std::string& path) {
-  std::error_code unknown;
-  TORCH_CHECK(fs::exists(path, unknown), "model \"", path, "\": no such file");
-  TORCH_CHECK(!fs::is_directory(path, unknown), "model \"", path, "\": is a folder; expected a TorchScript file");
+namespace detail {
+
+using sightglass::detail::FileKind;
+
+/// What a file of torch.save holds, and how a program of Python makes TorchScript of it.
+inline std::string saved_thing(const std::string& path) {
+  using sightglass::detail::Pickled;
+  sightglass::detail::TorchFile file(path);
+  const auto whole = [](const Pickled& module, const std::string& code) {
+    return "holds a whole Python module (" + module.describe() +
+           "); in Python, where its class can be imported: torch.jit.script(torch.load(\"old.pt\", "
+           "weights_only=False)" +
+           code + ".float().eval()).save(\"model.pt\")";
+  };
+  if (sightglass::detail::is_module(file.top())) return whole(file.top(), "");
+  if (const auto* const dict = file.top().as<sightglass::detail::PickledDict>())
+    for (const auto& [key, value] : dict->items)
+      if (key->as<std::string>() != nullptr && sightglass::detail::is_module(*value))
+        return whole(*value, "[\"" + *key->as<std::string>() + "\"]");
+  return "holds weights (a state dict or checkpoint), not the network itself; in Python: build the network, "
+         "load_state_dict, then torch.jit.script(model.eval()).save(\"model.pt\")";
+}
+
+/// What a file is that is no TorchScript, and what to do. Nothing for a kind that is not known.
+inline std::string what_it_is(const std::string& path) {
+  sightglass::detail::FileReader file(path);
+  const FileKind kind = sightglass::detail::kind_of(file);
+  const std::string is = "is " + sightglass::detail::describe(kind) + "; ";
+  const std::string known_remedy = sightglass::detail::how_to_get(kind);
+  if (!known_remedy.empty()) return is + known_remedy;
+  switch (kind) {
+    case FileKind::torch_script:
+    case FileKind::unknown:
+      return "";
+    case FileKind::torch_save:
+    case FileKind::torch_save_legacy:
+      return saved_thing(path);
+    case FileKind::exported_program:
+      return is +
+             "in Python: torch.jit.trace(torch.export.load(\"model.pt2\").module(), torch.rand(1, 3, 224, "
+             "224)).save(\"model.pt\")";
+    case FileKind::safetensors:
+      return "is a safetensors file, which holds weights, not the network itself; in Python: build the network, load "
+             "them, then torch.jit.script(model.eval()).save(\"model.pt\")";
+    case FileKind::picture:
+      return is + "the model comes first, then the pictures: explain model.pt cat.jpg";
+    default:
+      return is +
+             "expected TorchScript of a PyTorch model; in Python: torch.jit.script(model.eval()).save(\"model.pt\")";
+  }
+}
+
+/// The operator that LibTorch lacks, in what its loader says; else empty.
+inline std::string unknown_operator(const std::string& reason) {
+  const std::string before = "Unknown builtin op: ";
+  const size_t at = reason.find(before);
+  if (at == std::string::npos) return "";
+  std::string name = reason.substr(at + before.size());
+  name.erase(std::min(name.size(), name.find_first_of(" \n")));
+  while (!name.empty() && (name.back() == '.' || name.back() == ':')) name.pop_back();
+  return name;
+}
+
+inline std::string about_operator(const std::string& name) {
+  const std::string library = name.substr(0, name.find(':'));
+  const std::string has = "uses the operator " + name + ", which ";
+  const std::string without = "; export the part that runs without it";
+  if (library == "aten" || library == "prim")
+    return has + "this LibTorch (" TORCH_VERSION ") does not know: the file is of a newer PyTorch; export it with " +
+           "this version, or build with that one";
+  if (library == "torchvision")
+    return has + "is torchvision's and not part of LibTorch" + without +
+           " (a detector's boxes and their suppression use it): in Python, "
+           "torch.jit.script(model.backbone.eval()).save("
+           "\"model.pt\")";
+  return has + "is of the library " + library + " and not part of LibTorch" + without;
+}
+
+inline torch::jit::Module load_script(const std::string& path) {
   std::string reason;
   try {
     torch::jit::Module model = torch::jit::load(path, torch::kCPU);
     model.eval();
     return model;
   } catch (const std::exception& error) {
+    const std::string name = unknown_operator(error.what());
+    TORCH_CHECK(name.empty(), about_operator(name));
+    reason = first_sentence(one_line(error));
+  }
+  C10_THROW_ERROR(Error, "cannot be loaded as TorchScript (" + reason +
+                             "); in Python: torch.jit.script(model.eval()).save(\"model.pt\")");
+}
+
+}  // namespace detail
+
+/// Loads a TorchScript file, ready to be explained: on the CPU, in evaluation mode.
+/// @throws c10::Error for a missing or damaged file, and for what is no TorchScript: what it is, and what to do.
+inline torch::jit::Module load_model(const std::string& path) {
+  std::error_code unknown;
+  TORCH_CHECK(fs::exists(path, unknown), "model \"", path, "\": no such file");
+  TORCH_CHECK(!fs::is_directory(path, unknown), "model \"", path, "\": is a folder; expected a TorchScript file");
+  std::string reason;
+  try {
+    reason = detail::what_it_is(path);
+    if (reason.empty()) return detail::load_script(path);
+  } catch (const std::exception& error) {
     reason = one_line(error);
   }
-  C10_THROW_ERROR(Error, c10::str("model \"", path, "\": cannot be loaded as TorchScript (", reason,
-                                  "); in Python: torch.jit.script(model.eval()).save(\"model.pt\")"));
+  C10_THROW_ERROR(Error, c10::str("model \"", path, "\": ", reason));
 }
 
 }  // namespace support

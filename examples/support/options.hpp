@@ -2,11 +2,14 @@
 
 #include <CLI/CLI.hpp>
 #include <sightglass/opencv/colour_map.hpp>
+#include <sightglass/opencv/image.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "figures.hpp"
 
 namespace support {
 
@@ -18,7 +21,9 @@ struct Options {
   std::vector<std::string> methods;  // "grad-cam" by default
   std::vector<std::string> targets;  // empty: the prediction
   std::string labels;
+  std::string task;
   int64_t size = 224;
+  std::vector<double> range;  // black and white; empty: all of 8 or 16 bits
   std::string colour_map = "magma";
   double alpha = 0.6;
   std::string out;
@@ -26,6 +31,10 @@ struct Options {
   bool json = false;
   bool list_layers = false;
   bool list_methods = false;
+
+  sightglass::ImageOptions image() const {
+    return range.empty() ? sightglass::ImageOptions() : sightglass::ImageOptions().range(range[0], range[1]);
+  }
 };
 
 namespace detail {
@@ -43,10 +52,18 @@ constexpr const char* footer =
   methods or targets give one picture, a grid. No input is ever written over; a file is
   written whole or not at all.
 
+Probabilities
+  None is made up. Outputs that are probabilities (they lie in 0 to 1 and sum to 1) are shown
+  as they are, those that are their logarithms by their exponentials. Of all other outputs
+  only the score is shown, unless --task tells what they are: classify takes their softmax,
+  multi-label and binary their sigmoid where the model does not end in one. Labels alone do
+  not tell: classes that exclude each other and those that do not have names alike.
+
 --json
   One object a line on standard output for each image, layer, method and target: image,
   layer, method, target, label, score, probability, peak ([x, y], pixels of the picture as
   shown), status, map (the --raw file), picture; index as well for an array of several.
+  probability is null where there is none, label where it has no name.
   Where status is not "ok" the map is blank, or not to be trusted, and so is its peak.
 
 Arrays
@@ -60,7 +77,7 @@ Exit status
 
 Examples
   explain model.pt cat.jpg
-  explain model.pt photos/ --labels classes.txt --out explained/
+  explain model.pt photos/ --labels classes.txt --task classify --out explained/
   explain model.pt cat.jpg --labels classes.txt --target "tabby" --target 242
   explain model.pt cat.jpg --layer features.7,features.12 --method cam,grad-cam
   explain model.pt scan.npy --raw map.npy --json
@@ -93,6 +110,11 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
   app->add_option("--target", options.targets, "Class to explain; may be repeated [the prediction]")
       ->type_name("INDEX|LABEL");
   app->add_option("--labels", options.labels, "The classes' names, one a line")->type_name("FILE");
+  add_task_option(*app, options.task);
+  app->add_option("--range", options.range, "The pictures' values that are black and white, such as 0,4095 [all]")
+      ->type_name("LOW,HIGH")
+      ->delimiter(',')
+      ->expected(2);
   app->add_option("--size", options.size, "Height and width that pictures are resized to [224]")
       ->type_name("PIXELS")
       ->check(detail::quiet(CLI::Range(1, 8192)));
@@ -110,13 +132,17 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
   app->add_flag("--list-layers", options.list_layers, "List the layers with the shapes of their outputs");
   app->add_flag("--list-methods", options.list_methods, "List the methods");
   // Each takes the one word after it; the next is a picture again.
-  for (const char* name : {"--layer", "--method", "--target"}) app->get_option(name)->allow_extra_args(false);
+  for (const char* name : {"--layer", "--method", "--target", "--range"})
+    app->get_option(name)->allow_extra_args(false);
   return app;
 }
 
 /// What the parser cannot tell by itself: the words that may only be left out where a list is asked for.
-/// @throws CLI::ParseError for a missing one.
+/// @throws CLI::ParseError for a missing one, UsageError for a wrong range or task.
 inline void check_complete(const Options& options) {
+  if (options.range.size() == 2 && !(options.range[0] < options.range[1]))
+    throw UsageError("--range: the first value, black, is not below the second, white");
+  task_called(options.task);
   if (options.list_methods) return;
   if (options.model.empty()) throw CLI::RequiredError("MODEL");
   if (options.inputs.empty() && !options.list_layers) throw CLI::RequiredError("IMAGE");

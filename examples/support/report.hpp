@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "figures.hpp"
 #include "labels.hpp"
 
 namespace support {
@@ -23,11 +25,13 @@ struct Record {
   std::string method;
   int64_t target = 0;
   std::string label;
+  std::string title;  // what people are told: label and target, or that it is the only output
   double score = 0;
-  double probability = 0;
-  std::pair<int64_t, int64_t> peak;  // x and y in pixels of the picture as shown
+  std::optional<double> probability;  // where the model gives one, or the task is told
+  std::pair<int64_t, int64_t> peak;   // x and y in pixels of the picture as shown
   std::string status;
-  std::string map;  // the file written, if any
+  std::string suspicion;  // why a map whose status is "ok" shows nothing; else empty
+  std::string map;        // the file written, if any
   std::string picture;
 };
 
@@ -44,7 +48,7 @@ inline std::string to_json(const Record& record) {
   json["target"] = record.target;
   json["label"] = or_null(record.label);
   json["score"] = record.score;
-  json["probability"] = record.probability;
+  json["probability"] = record.probability ? nlohmann::ordered_json(*record.probability) : nlohmann::ordered_json();
   json["peak"] = {record.peak.first, record.peak.second};
   json["status"] = record.status;
   json["map"] = or_null(record.map);
@@ -52,25 +56,51 @@ inline std::string to_json(const Record& record) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-/// The five classes that the model finds most probable, a line each.
-/// @param probabilities `[classes]`
-inline std::string top_five(const torch::Tensor& probabilities, const Labels& labels) {
-  const auto [values, classes] = probabilities.topk(std::min<int64_t>(5, probabilities.size(0)));
+/// A score and its probability, where there is one, in columns.
+inline std::string figures_text(double score, std::optional<double> probability) {
+  char text[64];
+  if (probability)
+    std::snprintf(text, sizeof text, "%6.1f %%  score %-10.5g", 100 * *probability, score);
+  else
+    std::snprintf(text, sizeof text, "  score %-10.5g", score);
+  return text;
+}
+
+/// What the model calls its output number `index` of `count`.
+inline std::string title_of(int64_t index, int64_t count, const Labels& labels) {
+  return count == 1 && labels.name(index).empty() ? "its output" : labels.title(index);
+}
+
+/// The five outputs of one picture with the highest scores, a line each; all where there are fewer.
+inline std::string top_five(const Figures& figures, int64_t picture, const Labels& labels) {
+  const torch::Tensor scores = figures.scores[picture];
+  const auto [values, indices] = scores.topk(std::min<int64_t>(5, scores.size(0)));
   std::string lines;
   for (int64_t i = 0; i < values.size(0); ++i) {
-    char percent[16];
-    std::snprintf(percent, sizeof percent, "%6.1f %%  ", 100 * values[i].item<double>());
-    lines += (i == 0 ? "" : "\n") + std::string("  ") + percent + labels.title(classes[i].item<int64_t>());
+    const int64_t index = indices[i].item<int64_t>();
+    lines += (i == 0 ? "  " : "\n  ") +
+             figures_text(values[i].item<double>(), probability_of(figures, picture, index)) + " " +
+             title_of(index, scores.size(0), labels);
   }
   return lines;
 }
 
+/// A status that is not "ok", in words.
+inline std::string in_words(const std::string& status) {
+  if (status == "no_positive_evidence") return "a blank map, nothing here speaks for it: status " + status;
+  if (status == "zero_gradient") return "a blank map, the score does not react to this layer: status " + status;
+  return "a map not to be trusted: status " + status;
+}
+
 /// The record as a line for people.
-inline std::string to_line(const Record& record, const Labels& labels) {
-  std::string line = "  " + record.method + " at " + record.layer + " of " + labels.title(record.target) + ": ";
-  line += record.status == "ok"
-              ? "highest at x " + std::to_string(record.peak.first) + ", y " + std::to_string(record.peak.second)
-              : "status " + record.status;
+inline std::string to_line(const Record& record) {
+  std::string line = "  " + record.method + " at " + record.layer + " of " + record.title + ": ";
+  if (record.status != "ok")
+    line += in_words(record.status);
+  else if (!record.suspicion.empty())
+    line += "a suspicious map: " + record.suspicion;
+  else
+    line += "highest at x " + std::to_string(record.peak.first) + ", y " + std::to_string(record.peak.second);
   return record.map.empty() ? line : line + ", written to " + record.map;
 }
 

@@ -11,6 +11,7 @@
 
 #include "boxes.hpp"
 #include "errors.hpp"
+#include "figures.hpp"
 #include "inputs.hpp"
 #include "methods.hpp"
 
@@ -38,6 +39,15 @@ class Mean {
   int64_t count_ = 0;
 };
 
+/// What insertion, deletion and drop are measured in.
+/// @throws c10::Error for an output without probabilities.
+inline torch::Tensor probabilities_of(const torch::Tensor& output, Task task, ModelEnd end) {
+  const Figures figures = figures_of(output, task, end);
+  TORCH_CHECK(figures.probabilities.defined(),
+              figures.doubt.empty() ? "the outputs are no probabilities" : figures.doubt);
+  return figures.probabilities.to(output.device(), output.scalar_type());
+}
+
 /// Judges methods picture by picture, as the library's metrics do, and tells the levels to compare with.
 class Scoreboard {
  public:
@@ -46,6 +56,8 @@ class Scoreboard {
     std::string layer;
     int64_t size = 224;  ///< the side in pixels to which pictures are resized
     int64_t steps = 10;  ///< of insertion and deletion
+    Task task = Task::classify;
+    ModelEnd end = ModelEnd::unknown;
   };
 
   /// `complain` is told of methods that cannot be used, which are left out from there on.
@@ -126,7 +138,9 @@ class Scoreboard {
 
   void mask(Row& row, const torch::Tensor& batch, const sightglass::Explanation& map, int64_t label,
             bool reference_is_due) {
-    const sightglass::Target probability = sightglass::Target::softmax(label);
+    const sightglass::Target probability([=, task = settings_.task, end = settings_.end](const torch::Tensor& output) {
+      return probabilities_of(output, task, end).select(1, label);
+    });
     const sightglass::DropIncrease masked = sightglass::drop_increase(model_, batch, map, probability);
     row.drop.add(masked.drop);
     row.increase.add(masked.increase);

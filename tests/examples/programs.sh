@@ -3,6 +3,7 @@
 # person would see.
 set -u
 shapes=$1 explain=$2 gallery=$3 scoreboard=$4 watch=$5 pets=$6
+shared=${SIGHTGLASS_SHARED_DIR:-$(cd "$(dirname "$0")/../.." && pwd)/../shared}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
@@ -18,6 +19,7 @@ expect() {
   "$@" >out 2>err </dev/null || status=$?
   [ "$status" = "$wanted" ] || { fail "exit $status, expected $wanted: $*"; cat err; }
 }
+lacks() { ! grep -qF -e "$2" "$1" || { fail "$1 has: $2"; cat "$1"; }; }
 has() { grep -qF -e "$2" "$1" || { fail "$1 lacks: $2"; cat "$1"; }; }
 lines() { [ "$(wc -l <"$1")" = "$2" ] || { fail "$1 has $(wc -l <"$1") lines, expected $2"; cat "$1"; }; }
 exists() { [ -s "$1" ] || fail "no file $1"; }
@@ -39,6 +41,20 @@ one=${pictures[0]} two=${pictures[1]}
 expect 0 "$explain" s/shapes.pt "$one" --labels s/labels.txt --out one.png
 has out "circle"
 exists one.png
+
+# No figure is made up: the network gives logits, whose softmax is shown where the task is told.
+has out "score "
+lacks out "%"
+expect 0 "$explain" s/shapes.pt "$one" --json --out one.png
+has out '"probability":null'
+expect 0 "$explain" s/shapes.pt "$one" --labels s/labels.txt --task classify --out one.png
+has out " %  score "
+expect 0 "$explain" s/shapes.pt "$one" --task classify --json --out one.png
+has out '"probability":0.'
+for task in segment detect clasify binary; do
+  expect 2 "$explain" s/shapes.pt "$one" --task $task --out one.png
+  is_one_clear_line
+done
 
 # JSON: one object a line for each image, layer, method and target; nothing else on standard output.
 expect 0 "$explain" s/shapes.pt "$one" "$two" --json --method cam,grad-cam --target 0 --target 1 --out all --raw raw
@@ -84,6 +100,29 @@ expect 1 "$explain" cut.pt "$one"
 is_one_clear_line
 expect 1 "$explain" missing.pt "$one"
 is_one_clear_line
+expect 1 "$explain" "$one" s/shapes.pt
+is_one_clear_line
+has err "is a picture; the model comes first"
+
+# Files of other kinds in the model's place: what they are, in one line.
+: >empty.pt
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n' >pointer.pt
+printf '<!DOCTYPE html><html></html>' >page.pt
+printf '\002\0\0\0\0\0\0\0{}' >weights.pt
+printf '\010\010\022\007pytorch' >onnx.pt
+printf '\211HDF\r\n\032\n' >keras.pt
+while read -r file words; do
+  expect 1 "$explain" "$file" "$one"
+  is_one_clear_line
+  has err "$words"
+done <<'END'
+empty.pt is empty (0 bytes)
+pointer.pt git lfs pull
+page.pt a web page
+weights.pt a safetensors file
+onnx.pt an ONNX model
+keras.pt an HDF5 file
+END
 expect 2 "$explain" s/shapes.pt "$one" --layer featurs
 is_one_clear_line
 has err '"features"'
@@ -113,6 +152,56 @@ expect 0 "$explain" s/shapes.pt three.npy --out three.png --json
 lines out 1
 head -c 500 three.npy >short.npy
 expect 1 "$explain" s/shapes.pt short.npy --out short.png
+is_one_clear_line
+
+# What the shared cases are: figures as PyTorch's, and what the program does not serve refused in one line.
+if [ -r "$shared/cases/cases.json" ]; then
+  cases=$shared/cases
+  expect 0 "$explain" "$cases/ends_softmax.pt" "$cases/picture.npy" --out case.png
+  has out "64.6 %  score 0.64623"
+  has out " 1.9 %  score 0.018644"
+  expect 0 "$explain" "$cases/ends_log_softmax.pt" "$cases/picture.npy" --out case.png
+  has out "64.6 %  score -0.43661"
+  expect 0 "$explain" "$cases/ends_log_softmax.pt" "$cases/picture.npy" --out case.png --json
+  has out '"score":-0.4366'
+  has out '"probability":0.6462'
+  for end in multi_label:0.86289 binary_sigmoid:0.4619 binary_logit:-0.15272 regression:-0.15272; do
+    expect 0 "$explain" "$cases/ends_${end%:*}.pt" "$cases/picture.npy" --out case.png
+    has out "score ${end#*:}"
+    lacks out "%"
+    expect 0 "$explain" "$cases/ends_${end%:*}.pt" "$cases/picture.npy" --out case.png --json
+    has out '"probability":null'
+  done
+  expect 0 "$explain" "$cases/ends_multi_label.pt" "$cases/picture.npy" --out case.png --task multi-label
+  has out "86.3 %  score 0.86289"
+  expect 0 "$explain" "$cases/ends_binary_sigmoid.pt" "$cases/picture.npy" --out case.png --task binary
+  has out "46.2 %  score 0.4619"
+  expect 0 "$explain" "$cases/ends_binary_logit.pt" "$cases/picture.npy" --out case.png --task binary
+  has out "46.2 %  score -0.15272"
+  while read -r model input words; do
+    expect 1 "$explain" "$cases/$model" "$cases/$input" --out case.png
+    is_one_clear_line
+    has err "$words"
+  done <<'END'
+two_inputs.pt picture.npy takes 2 inputs (image, table)
+two_inputs_traced.pt picture.npy takes 2 inputs (image, table)
+list_in_list_out.pt picture.npy takes List[Tensor] for xs
+dict_output.pt picture.npy gives Dict[str, Tensor]
+tuple_output.pt picture.npy gives Tuple[Tensor, Tensor]
+series.pt series.npy its convolutions are 1-D
+volume.pt volume.npy sightglass::explain(script, input, layer
+checkpoint_with_a_tensor.pth picture.npy holds weights
+END
+  expect 0 "$explain" s/shapes.pt "$cases/twelve_bits.png" --out case.png
+  is_one_clear_line
+  has err "its values are 1 to 4093 of 0 to 65535, so that 17 grey levels are left"
+  has err "such as --range 0,4095"
+  expect 0 "$explain" s/shapes.pt "$cases/twelve_bits.png" --out case.png --range 0,4095
+  lines err 0
+else
+  echo "SKIPPED: the shared cases: no $shared/cases"
+fi
+expect 2 "$explain" s/shapes.pt "$one" --range 5,4
 is_one_clear_line
 
 # gallery: all methods on one picture, each named with its time.

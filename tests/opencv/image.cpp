@@ -3,12 +3,14 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/warnings.hpp"
 
 namespace {
 
@@ -163,4 +165,41 @@ TEST_CASE("every photograph of the shared data is read") {
     ++count;
   }
   CHECK(count == 54);
+}
+
+TEST_CASE("a range says which values of a file are black and white", "[image]") {
+  const Folder folder;
+  const cv::Mat ramp = (cv::Mat_<uint16_t>(1, 4) << 0, 1365, 4095, 60000);
+  const std::string path = folder.write("ramp.png", ramp);
+  const cv::Mat picture = sightglass::read_image(path, sightglass::ImageOptions().range(0, 4095));
+  const std::vector<int> expected{0, 85, 255, 255};  // 1365 is a third of 4095
+  for (int x = 0; x < 4; ++x) CHECK(picture.at<cv::Vec3b>(0, x)[1] == expected[static_cast<size_t>(x)]);
+  const cv::Mat shifted = sightglass::read_image(path, sightglass::ImageOptions().range(1365, 4095));
+  CHECK(shifted.at<cv::Vec3b>(0, 0)[0] == 0);
+  CHECK(shifted.at<cv::Vec3b>(0, 2)[0] == 255);
+  CHECK_THROWS_WITH(sightglass::read_image(path, sightglass::ImageOptions().range(5, 4)), ContainsSubstring("range"));
+}
+
+TEST_CASE("a range leaves alpha as it is", "[image]") {
+  const Folder folder;
+  const cv::Mat half(2, 2, CV_16UC4, cv::Scalar(4095, 4095, 0, 32768));
+  const std::string path = folder.write("half.png", half);
+  const cv::Mat picture = sightglass::read_image(path, sightglass::ImageOptions().range(0, 4095));
+  CHECK(picture.at<cv::Vec3b>(0, 0)[0] == 255);
+  CHECK(std::abs(picture.at<cv::Vec3b>(0, 0)[2] - 127) <= 1);  // half of black over white
+}
+
+TEST_CASE("16-bit files of few values are warned of, with their range and the remedy", "[image]") {
+  const Folder folder;
+  support::Warnings warnings;
+  cv::Mat dark(8, 8, CV_16UC1, cv::Scalar(10));
+  dark.at<uint16_t>(3, 3) = 4000;
+  sightglass::read_image(folder.write("dark.png", dark), sightglass::ImageOptions().range(0, 4095));
+  dark.at<uint16_t>(4, 4) = 60000;
+  sightglass::read_image(folder.write("whole.png", dark));
+  CHECK(warnings.text().empty());
+  dark.at<uint16_t>(4, 4) = 0;
+  sightglass::read_image(folder.write("small.png", dark));
+  CHECK_THAT(warnings.text(), ContainsSubstring("its values are 0 to 4000 of 0 to 65535, so that 17 grey levels") &&
+                                  ContainsSubstring("ImageOptions().range(0, 4095)"));
 }

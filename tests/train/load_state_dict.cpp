@@ -14,6 +14,11 @@ torch::nn::Sequential net(int64_t classes = 2) {
   return torch::nn::Sequential(torch::nn::Conv2d(3, 4, 3), torch::nn::BatchNorm2d(4), torch::nn::Linear(4, classes));
 }
 
+struct OuterImpl : torch::nn::Module {
+  torch::nn::Sequential body{register_module("body", net())};
+};
+TORCH_MODULE(Outer);
+
 std::vector<at::Tensor> copies(const torch::nn::Module& module) {
   std::vector<at::Tensor> all;
   for (const auto& item : sg::state_dict(module)) all.push_back(item.value().detach().clone());
@@ -105,6 +110,45 @@ TEST_CASE("a prefix of the file's names is left out", "[load_state_dict]") {
   state.insert("0.weight", torch::zeros({1}));
   CHECK_THROWS_WITH(sg::load_state_dict(module, state, sg::LoadOptions().prefix("module.")),
                     ContainsSubstring("not in the module: \"0.weight\""));
+}
+
+TEST_CASE("where names differ by what they begin with, the error says so and its remedy works", "[load_state_dict]") {
+  const torch::nn::Sequential module = net();
+  sg::StateDict wrapped, twice;
+  for (const auto& item : sg::state_dict(*net())) {
+    wrapped.insert("module." + item.key(), item.value());
+    twice.insert("student." + item.key(), item.value());
+    twice.insert("teacher." + item.key(), item.value());
+  }
+  CHECK_THROWS_WITH(
+      sg::load_state_dict(module, wrapped),
+      ContainsSubstring("9 of 9 names are in the file behind \"module.\": LoadOptions().prefix(\"module.\")"));
+  CHECK_THROWS_WITH(sg::load_state_dict(module, twice),
+                    ContainsSubstring("prefix(\"student.\")") && ContainsSubstring("prefix(\"teacher.\")"));
+  const Outer outer;
+  const sg::StateDict inner = sg::state_dict(*net());
+  CHECK_THROWS_WITH(sg::load_state_dict(outer, inner), ContainsSubstring("named_modules()[\"body\"]"));
+  sg::load_state_dict(outer->named_modules()["body"], inner);
+  CHECK(at::equal(sg::state_dict(*outer)["body.2.weight"], inner["2.weight"]));
+}
+
+TEST_CASE("entries that are no tensors are reported when lenient, and an error that names them when strict",
+          "[load_state_dict]") {
+  const Folder folder;
+  const std::string weight = support::py_tensor(support::py_storage("FloatStorage", "0", 6), 0, {2, 3}, {3, 1});
+  const std::string bias = support::py_tensor(support::py_storage("FloatStorage", "0", 6), 4, {2}, {1});
+  const std::string path = support::write_bytes(
+      folder / "state.pt", support::small_zip("}(" + support::py_str("0.weight") + weight + support::py_str("0.bias") +
+                                              bias + support::py_str("0._extra_state") + "K\x05u"));
+  const torch::nn::Sequential module{torch::nn::Linear(3, 2)};
+  CHECK_THROWS_WITH(sg::load_state_dict(module, path),
+                    ContainsSubstring("entry \"0._extra_state\" is an int") && ContainsSubstring("lenient"));
+  const sg::LoadReport report =
+      sg::load_state_dict(module, path, sg::LoadOptions().strictness(sg::Strictness::lenient));
+  CHECK(report.missing.empty());
+  CHECK(report.unexpected == std::vector<std::string>{"0._extra_state"});
+  CHECK(at::equal(sg::state_dict(*module)["0.weight"], at::arange(6.).view({2, 3}).to(at::kFloat)));
+  CHECK(at::equal(sg::state_dict(*module)["0.bias"], at::tensor({4.f, 5.f})));
 }
 
 TEST_CASE("a complaint names the file and stays short", "[load_state_dict]") {

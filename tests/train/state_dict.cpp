@@ -116,6 +116,25 @@ TEST_CASE("what holds no state dict is named as what it is", "[state_dict]") {
   CHECK_THROWS_WITH(sg::read_state_dict(folder / "none.pt"), ContainsSubstring("none.pt\": no such file"));
 }
 
+TEST_CASE("what a module of Python added to its state is an error that names it, or left out", "[state_dict]") {
+  const Folder folder;
+  const std::string file = small_zip("}(" + small_items() + py_str("0._extra_state") + "}" + "u");
+  CHECK_THROWS_WITH(read(folder, file), ContainsSubstring("entry \"0._extra_state\" is a dict, expected a tensor") &&
+                                            ContainsSubstring("Strictness::lenient leaves it out"));
+  check_small(sg::read_state_dict(write_bytes(folder / "state.pt", file), "", sg::Strictness::lenient));
+}
+
+TEST_CASE("checkpoints that Python wrote: tensors beside the state dict, and extra state", "[state_dict]") {
+  const std::string cases = shared_dir() + "/cases/";
+  if (!std::ifstream(cases + "extra_state.pth").good()) SKIPPED("no cases in " + shared_dir());
+  const sg::StateDict state = sg::read_state_dict(cases + "checkpoint_with_a_tensor.pth");
+  CHECK(state.keys() == std::vector<std::string>{"0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean",
+                                                 "1.running_var", "1.num_batches_tracked"});
+  CHECK_THROWS_WITH(sg::read_state_dict(cases + "extra_state.pth"), ContainsSubstring("_extra_state"));
+  CHECK(sg::read_state_dict(cases + "extra_state.pth", "", sg::Strictness::lenient).keys() ==
+        std::vector<std::string>{"0.weight", "0.bias"});
+}
+
 TEST_CASE("a truncated file is an error, wherever it ends", "[state_dict]") {
   const Folder folder;
   for (const std::string& whole : {small_zip(), small_legacy()}) {

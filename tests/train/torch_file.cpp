@@ -54,6 +54,29 @@ TEST_CASE("a storage that the file does not have as told is refused", "[torch_fi
   CHECK_THROWS_WITH(of(py_storage("QInt8Storage", "0", 1)), ContainsSubstring("torch.QInt8Storage"));
 }
 
+TEST_CASE("a tensor of a type that is not read hinders no other", "[torch_file]") {
+  const Folder folder;
+  const std::string odd = py_tensor(py_storage("QInt8Storage", "1", 1), 0, {1}, {1});
+  const std::string plain = py_tensor(py_storage("FloatStorage", "0", 6), 0, {6}, {1});
+  TorchFile file(write_bytes(folder / "f", small_zip("](" + odd + plain + "e")));
+  const std::vector<const Pickled*>& both = file.top().as<PickledSequence>()->items;
+  CHECK_THROWS_WITH(file.tensor(*both[0]->as<PickledTensor>()), ContainsSubstring("torch.QInt8Storage"));
+  CHECK(at::equal(file.tensor(*both[1]->as<PickledTensor>()), at::arange(6.).to(at::kFloat)));
+}
+
+TEST_CASE("tensors and parameters with members of Python's are read as what they are", "[torch_file]") {
+  const std::string tensor = py_tensor(py_storage("FloatStorage", "0", 6), 0, {6}, {1});
+  const at::Tensor expected = at::arange(6.).to(at::kFloat);
+  CHECK(at::equal(only("ctorch._utils\n_rebuild_parameter\n(" + tensor + "\x88}tR"), expected));
+  CHECK(at::equal(only("ctorch._utils\n_rebuild_parameter_with_state\n(" + tensor + "\x88}}tR"), expected));
+  const std::string arguments =
+      "(" + py_storage("FloatStorage", "0", 6) + py_int(0) + py_tuple({6}) + py_tuple({1}) + "\x89}t";
+  const std::string rebuild = "ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\nctorch\n";
+  CHECK(at::equal(only(rebuild + "Tensor\n" + arguments + "}tR"), expected));
+  CHECK_THROWS_WITH(only(rebuild + "Mine\n" + arguments + "}tR"), ContainsSubstring("no tensor: the Python object") ||
+                                                                      ContainsSubstring("no tensor: a Python object"));
+}
+
 TEST_CASE("records that lie over each other cannot make a small file large", "[torch_file]") {
   const Folder folder;
   std::string items, bytes(5000, '\1');
@@ -80,11 +103,15 @@ TEST_CASE("records that lie over each other cannot make a small file large", "[t
 TEST_CASE("files of other kinds are named as what they are", "[torch_file]") {
   const Folder folder;
   const auto read = [&](const std::string& bytes) { TorchFile(write_bytes(folder / "f", bytes)); };
-  CHECK_THROWS_WITH(read(zip_of({{"a/b", ""}})), ContainsSubstring("zip file without data.pkl"));
+  CHECK_THROWS_WITH(read(zip_of({{"a/b", ""}})), ContainsSubstring("is a packed archive"));
   CHECK_THROWS_WITH(read(zip_of({{"a/data.pkl", ""}, {"a/constants.pkl", ""}})), ContainsSubstring("torch::jit::load"));
   CHECK_THROWS_WITH(read(zip_of({{"a/data.pkl", "N."}, {"a/byteorder", "big"}})), ContainsSubstring("big-endian"));
-  CHECK_THROWS_WITH(read("\x80\x02N."), ContainsSubstring("python3 -c"));
-  CHECK_THROWS_WITH(read(""), ContainsSubstring("no file of torch.save"));
+  CHECK_THROWS_WITH(read(std::string("\0\1\2\3", 4)), ContainsSubstring("python3 -c"));
+  CHECK_THROWS_WITH(read(""), ContainsSubstring("is empty (0 bytes), expected a file of torch.save"));
+  CHECK_THROWS_WITH(read("\x80\x02N."), ContainsSubstring("pickle.load"));
+  CHECK_THROWS_WITH(read(le(2, 8) + "{}"), ContainsSubstring("safetensors.torch.load_file"));
+  CHECK_THROWS_WITH(read(zip_of({{"a/archive_format", "pt2"}})), ContainsSubstring("torch.export.load"));
+  CHECK_THROWS_WITH(read("<!DOCTYPE html><html>"), ContainsSubstring("a web page"));
   std::string big = small_legacy();
   big[big.find("little_endian") + 13] = '\x89';
   CHECK_THROWS_WITH(read(big), ContainsSubstring("big-endian"));

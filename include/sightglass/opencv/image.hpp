@@ -4,7 +4,9 @@
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
+#include <torch/arg.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +17,19 @@
 #include <vector>
 
 namespace sightglass {
+
+/// Options of `read_image`.
+struct ImageOptions {
+  /// The values of the file that become black and white, beyond which all are; both 0 for all of 8 or 16 bits.
+  TORCH_ARG(double, low) = 0;
+  TORCH_ARG(double, high) = 0;
+
+ public:
+  /// Both: `ImageOptions().range(0, 4095)` for 12 bits stored in 16.
+  ImageOptions& range(double black, double white) { return low(black).high(white); }
+  bool has_range() const { return high_ != low_; }
+};
+
 namespace detail {
 
 inline std::vector<uchar> read_file(const std::string& path) {
@@ -105,16 +120,46 @@ inline cv::Mat blend_over_white(const cv::Mat& bgra) {
   return bgr;
 }
 
+/// Warns where a 16-bit file uses so little of its range that hardly a grey level is left: scanners and cameras store
+/// 10, 12 or 14 bits in 16.
+inline void warn_of_small_range(const cv::Mat& picture, const std::string& path) {
+  constexpr double few = 16384;  // a quarter of the range
+  double low = 0, high = 0;
+  cv::minMaxLoc(picture.reshape(1), &low, &high);
+  if (high - low >= few || high == low) return;
+  double white = 255;  // of as many bits as the values need
+  while (white < high) white = 2 * white + 1;
+  const double black = white < few ? 0 : low;
+  TORCH_WARN("image \"", path, "\": its values are ", low, " to ", high, " of 0 to 65535, so that ",
+             std::lround(high / 257) - std::lround(low / 257) + 1,
+             " grey levels are left; give the values that are black and white, such as ImageOptions().range(", black,
+             ", ", white < few ? white : high, ")");
+}
+
+/// To 8 bits; alpha, where there is one, by all of its range.
+inline cv::Mat scale_to_8_bits(const cv::Mat& picture, const ImageOptions& options) {
+  const double white = picture.depth() == CV_16U ? 65535 : 255;
+  cv::Mat whole, scaled;
+  picture.convertTo(whole, CV_8U, 255 / white);
+  if (!options.has_range()) return whole;
+  const double scale = 255 / (options.high() - options.low());
+  picture.convertTo(scaled, CV_8U, scale, -options.low() * scale);
+  if (picture.channels() == 4) cv::mixChannels({whole}, {scaled}, {3, 3});
+  return scaled;
+}
+
 }  // namespace detail
 
 /// Reads an image file as an upright 8-bit BGR picture, `CV_8UC3`.
 ///
-/// The EXIF orientation is applied. Grey files get three equal channels, 16-bit files are scaled (65535 becomes 255),
-/// alpha is blended over white (such a file is taken as it lies, without its orientation), of several pages the first
-/// is read.
+/// The EXIF orientation is applied. Grey files get three equal channels, 16-bit files are scaled (65535 becomes 255, or
+/// the range that `options` give; without one, a warning where the values lie in less than a quarter of it), alpha is
+/// blended over white (such a file is taken as it lies, without its orientation), of several pages the first is read.
 /// @throws c10::Error when the file is missing, a folder, empty, truncated, not an image, or of floating-point pixels.
 /// A JPEG or PNG counts as truncated when its end marker is missing.
-inline cv::Mat read_image(const std::string& path) {
+inline cv::Mat read_image(const std::string& path, const ImageOptions& options = ImageOptions()) {
+  TORCH_CHECK(options.low() <= options.high(), "range: got ", options.low(), " to ", options.high(),
+              "; expected the value that is black, and a higher one that is white");
   const std::vector<uchar> bytes = detail::read_file(path);
   detail::check_complete(bytes, path);
   cv::Mat picture;
@@ -124,7 +169,8 @@ inline cv::Mat read_image(const std::string& path) {
   TORCH_CHECK(picture.depth() == CV_8U || picture.depth() == CV_16U, "image \"", path, "\": has pixels of type ",
               cv::typeToString(picture.type()),
               "; expected 8 or 16 bits a channel; scale it to 8 bits and save it again");
-  if (picture.depth() == CV_16U) picture.convertTo(picture, CV_8U, 255.0 / 65535.0);
+  if (picture.depth() == CV_16U && !options.has_range()) detail::warn_of_small_range(picture, path);
+  if (picture.depth() == CV_16U || options.has_range()) picture = detail::scale_to_8_bits(picture, options);
   return picture.channels() == 4 ? detail::blend_over_white(picture) : picture;
 }
 

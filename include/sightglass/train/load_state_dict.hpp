@@ -18,8 +18,6 @@
 
 namespace sightglass {
 
-/// Whether names that only the module or only the file has are an error.
-enum class Strictness { strict, lenient };
 /// Whether a tensor of another type than the module's is an error, or converted as Python does.
 enum class TypeMismatch { refused, converted };
 
@@ -27,7 +25,7 @@ enum class TypeMismatch { refused, converted };
 struct LoadOptions {
   TORCH_ARG(Strictness, strictness) = Strictness::strict;
   TORCH_ARG(TypeMismatch, type_mismatch) = TypeMismatch::refused;
-  /// Under which key a checkpoint has the state dict; empty: `read_state_dict` finds it.
+  /// Under which key a checkpoint has the state dict; empty: it is sought, see `read_state_dict`.
   TORCH_ARG(std::string, key);
   /// What the wanted names begin with in the file and not in the module, such as "module."; other names of the file
   /// count as unexpected.
@@ -37,7 +35,7 @@ struct LoadOptions {
 /// Names that did not meet when a state dict was loaded.
 struct LoadReport {
   std::vector<std::string> missing;     ///< the module's that the file lacks; their tensors stay as they are
-  std::vector<std::string> unexpected;  ///< the file's that the module lacks
+  std::vector<std::string> unexpected;  ///< the file's that the module lacks, and those that are no tensors
 };
 
 namespace detail {
@@ -47,11 +45,8 @@ struct LoadPlan {
   std::vector<std::pair<at::Tensor, at::Tensor>> copies;  // the module's tensor, the file's
   std::vector<std::string> complaints;                    // shapes and types
   LoadReport report;
+  std::string hint;  // how names that do not meet would
 };
-
-inline bool ends_with(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
 
 /// Batch norm's counter came with PyTorch 0.4.1; as in Python, a file without any leaves the module's as they are.
 inline bool is_newer_than(const std::string& name, const StateDict& state) {
@@ -104,6 +99,45 @@ inline std::string listed(const std::vector<std::string>& names, const std::vect
   return names.size() <= shown ? text : text + c10::str("; and ", names.size() - shown, " more");
 }
 
+/// How many of `names` are in `state` behind `prefix`.
+inline size_t count_behind(const std::string& prefix, const std::vector<std::string>& names, const StateDict& state) {
+  return static_cast<size_t>(std::count_if(names.begin(), names.end(),
+                                           [&](const std::string& name) { return state.contains(prefix + name); }));
+}
+
+/// What more of `names` have before them in `state` than have `given`, "module." such as; the best ones.
+inline std::vector<std::string> fitting_prefixes(const std::vector<std::string>& names, const StateDict& state,
+                                                 const std::string& given) {
+  constexpr size_t most_tried = 32;
+  std::vector<std::string> tried{given}, best;
+  size_t most = names.empty() ? 0 : count_behind(given, names, state);
+  for (const auto& item : state) {
+    if (names.empty() || tried.size() > most_tried) break;
+    if (!ends_with(item.key(), "." + names.front())) continue;
+    const std::string prefix = item.key().substr(0, item.key().size() - names.front().size());
+    if (std::find(tried.begin(), tried.end(), prefix) != tried.end()) continue;
+    tried.push_back(prefix);
+    const size_t count = count_behind(prefix, names, state);
+    if (count > most) best.clear();
+    if (count > most || (count == most && !best.empty())) best.push_back(prefix);
+    most = std::max(most, count);
+  }
+  return best;
+}
+
+/// What to do where all that keeps names from meeting is how they begin; else nothing.
+inline std::string prefix_hint(const StateDict& own, const StateDict& state, const LoadOptions& options) {
+  std::string text;
+  for (const std::string& prefix : fitting_prefixes(own.keys(), state, options.prefix()))
+    text += c10::str(text.empty() ? "; " : ", or ", count_behind(prefix, own.keys(), state), " of ", own.size(),
+                     " names are in the file behind \"", prefix, "\": LoadOptions().prefix(\"", prefix, "\")");
+  if (!text.empty()) return text;
+  for (const std::string& prefix : fitting_prefixes(state.keys(), own, ""))
+    return "; the file's names are the module's behind \"" + prefix + "\": load it into that part of the module, " +
+           "named_modules()[\"" + prefix.substr(0, prefix.size() - 1) + "\"]";
+  return text;
+}
+
 inline void check_plan(const LoadPlan& plan, const LoadOptions& options) {
   constexpr size_t shown = 5;
   std::string text;
@@ -118,7 +152,7 @@ inline void check_plan(const LoadPlan& plan, const LoadOptions& options) {
       text += c10::str(text.empty() ? "" : "; ", "not in the module: ", listed(report.unexpected, report.missing));
   }
   TORCH_CHECK(text.empty(), text, "; nothing was loaded",
-              plan.complaints.empty() ? "; Strictness::lenient takes what meets" : "");
+              plan.complaints.empty() ? "; Strictness::lenient takes what meets" : "", plan.hint);
 }
 
 }  // namespace detail
@@ -129,7 +163,9 @@ inline void check_plan(const LoadPlan& plan, const LoadOptions& options) {
 /// nearest ones.
 inline LoadReport load_state_dict(const torch::nn::Module& module, const StateDict& state,
                                   const LoadOptions& options = LoadOptions()) {
-  const detail::LoadPlan plan = detail::plan_load(state_dict(module), state, options);
+  const StateDict own = state_dict(module);
+  detail::LoadPlan plan = detail::plan_load(own, state, options);
+  if (!plan.report.missing.empty()) plan.hint = detail::prefix_hint(own, state, options);
   detail::check_plan(plan, options);
   const torch::NoGradGuard no_gradients;
   for (const auto& [into, from] : plan.copies) into.copy_(from);
@@ -140,8 +176,10 @@ inline LoadReport load_state_dict(const torch::nn::Module& module, const StateDi
 /// @throws c10::Error with the path, also for all that `read_state_dict` throws for.
 inline LoadReport load_state_dict(const torch::nn::Module& module, const std::string& path,
                                   const LoadOptions& options = LoadOptions()) {
-  const StateDict state = read_state_dict(path, options.key());
-  return detail::naming_file(path, [&] { return load_state_dict(module, state, options); });
+  const detail::FileState state = detail::read_state(path, options.key(), options.strictness());
+  LoadReport report = detail::naming_file(path, [&] { return load_state_dict(module, state.tensors, options); });
+  report.unexpected.insert(report.unexpected.end(), state.left_out.begin(), state.left_out.end());
+  return report;
 }
 
 /// The same for the handles that modules are held by.

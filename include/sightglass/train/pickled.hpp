@@ -28,15 +28,17 @@ struct PickledDict {
 struct PickledGlobal {
   std::string name;
 };
-/// An object of some Python class; what it holds is not kept.
+/// An object of some Python class.
 struct PickledObject {
   const Pickled* of = nullptr;
+  const Pickled* state = nullptr;  // its members, for messages
 };
 /// A tensor's memory, by the key under which the file has it.
 struct PickledStorage {
-  c10::ScalarType dtype = c10::ScalarType::Undefined;
+  c10::ScalarType dtype = c10::ScalarType::Undefined;  // where that type is not read here
   std::string key;
-  int64_t count = 0;  // elements
+  int64_t count = 0;      // elements
+  std::string type = "";  // torch.FloatStorage
 };
 struct PickledTensor {
   const PickledStorage* storage = nullptr;

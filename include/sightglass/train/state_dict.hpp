@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/train/find_state.hpp"
 #include "sightglass/train/state_writer.hpp"
 #include "sightglass/train/torch_file.hpp"
 
@@ -19,6 +20,10 @@ namespace sightglass {
 
 /// Names and tensors, in order: `state["conv1.weight"]`, `state.keys()`, `for (const auto& item : state)`.
 using StateDict = torch::OrderedDict<std::string, at::Tensor>;
+
+/// Whether what does not meet is an error: names that only the module or only the file has, entries that are no
+/// tensors.
+enum class Strictness { strict, lenient };
 
 namespace detail {
 
@@ -36,59 +41,41 @@ auto naming_file(const std::string& path, Work&& work) {
   C10_THROW_ERROR(Error, c10::str("state dict \"", path, "\": ", reason));
 }
 
-inline const Pickled* find_item(const PickledDict& dict, const std::string& name) {
-  for (const auto& [key, value] : dict.items)
-    if (key->as<std::string>() != nullptr && *key->as<std::string>() == name) return value;
-  return nullptr;
+/// What a file holds under a state dict's names.
+struct FileState {
+  StateDict tensors;
+  std::vector<std::string> left_out;  // names of what is no tensor
+};
+
+inline void check_entry(const std::string& name, const Pickled& value, Strictness strictness) {
+  if (strictness == Strictness::lenient || value.as<PickledTensor>() != nullptr) return;
+  const char* const why = is_extra_state(name)
+                              ? ": a Python module's get_extra_state made it, and no C++ module takes it"
+                              : "; leave it out when saving";
+  C10_THROW_ERROR(Error, c10::str("entry \"", name.substr(0, 200), "\" is ", value.describe(), ", expected a tensor",
+                                  why, "; Strictness::lenient leaves it out"));
 }
 
-inline bool has_tensors(const PickledDict& dict) {
-  return std::any_of(dict.items.begin(), dict.items.end(),
-                     [](const auto& item) { return item.second->template as<PickledTensor>() != nullptr; });
-}
-
-/// Keys as they are shown in messages: the first few.
-inline std::string shown_keys(const PickledDict& dict) {
-  constexpr size_t shown = 8, longest = 100;
-  std::string text;
-  for (size_t i = 0; i < std::min(shown, dict.items.size()); ++i) {
-    const auto* const key = dict.items[i].first->as<std::string>();
-    text += (i == 0 ? "\"" : ", \"") + (key == nullptr ? "?" : key->substr(0, longest)) + "\"";
-  }
-  return text.empty() ? "none" : text + (dict.items.size() > shown ? ", ..." : "");
-}
-
-/// The dict of tensors in what a file holds.
-inline const PickledDict& find_state(const Pickled& top, const std::string& key) {
-  const auto* const dict = top.as<PickledDict>();
-  TORCH_CHECK(dict != nullptr, "holds ", top.describe(),
-              ", expected a dict of tensors; in Python: torch.save(model.state_dict(), path)");
-  if (key.empty() && (has_tensors(*dict) || dict->items.empty())) return *dict;
-  const std::vector<std::string> usual{"state_dict", "model_state_dict", "model"};
-  for (const std::string& each : key.empty() ? usual : std::vector<std::string>{key}) {
-    const Pickled* const found = find_item(*dict, each);
-    if (found == nullptr) continue;
-    TORCH_CHECK(found->as<PickledDict>() != nullptr, "holds ", found->describe(), " under \"", each,
-                "\", expected a dict of tensors; in Python: torch.save(model.state_dict(), path)");
-    return *found->as<PickledDict>();
-  }
-  const std::string where = key.empty() ? std::string("a usual key") : "\"" + key + "\"";
-  C10_THROW_ERROR(Error, c10::str("has no state dict under ", where, "; its keys: ", shown_keys(*dict),
-                                  "; name one with the option key"));
-}
-
-inline StateDict read_state(TorchFile& file, const std::string& key) {
-  StateDict state;
+inline FileState read_state(TorchFile& file, const std::string& key, Strictness strictness) {
+  FileState state;
   for (const auto& [name, value] : find_state(file.top(), key).items) {
     const auto* const text = name->as<std::string>();
     TORCH_CHECK(text != nullptr, "has ", name->describe(), " for a name, expected a str");
-    const auto* const tensor = value->as<PickledTensor>();
-    TORCH_CHECK(tensor != nullptr, "entry \"", text->substr(0, 200), "\" is ", value->describe(),
-                ", expected a tensor; leave it out when saving");
-    TORCH_CHECK(!state.contains(*text), "has \"", text->substr(0, 200), "\" twice");
-    state.insert(*text, file.tensor(*tensor));
+    TORCH_CHECK(!state.tensors.contains(*text), "has \"", text->substr(0, 200), "\" twice");
+    check_entry(*text, *value, strictness);
+    if (const auto* const tensor = value->as<PickledTensor>())
+      state.tensors.insert(*text, file.tensor(*tensor));
+    else
+      state.left_out.push_back(*text);
   }
   return state;
+}
+
+inline FileState read_state(const std::string& path, const std::string& key, Strictness strictness) {
+  return naming_file(path, [&] {
+    TorchFile file(path);
+    return read_state(file, key, strictness);
+  });
 }
 
 inline void add_state(const torch::nn::Module& module, const std::string& prefix, StateDict& state) {
@@ -110,14 +97,15 @@ inline StateDict state_dict(const torch::nn::Module& module) {
 /// Reads what Python's `torch.save(model.state_dict(), path)` wrote, in the zip format or the one before PyTorch 1.6,
 /// without running anything that the file may name. CPU tensors, in the file's order.
 ///
-/// `key`: under which key a checkpoint has the state dict; empty: the file is one itself, or has it under "state_dict",
-/// "model_state_dict" or "model". Other things in a checkpoint are read past.
-/// @throws c10::Error with the path and the reason for a file that is missing, truncated, damaged or something else.
-inline StateDict read_state_dict(const std::string& path, const std::string& key = "") {
-  return detail::naming_file(path, [&] {
-    detail::TorchFile file(path);
-    return detail::read_state(file, key);
-  });
+/// `key`: under which key a checkpoint has the state dict, "model", or "model.state_dict" for one in another. Empty: it
+/// is the dict under a usual key ("state_dict", "model_state_dict", "model", "net", "params", "ema", ...), or else the
+/// file itself. Other things in a checkpoint are read past. Entries that are no tensors (`_extra_state`) are an error,
+/// or left out when lenient.
+/// @throws c10::Error with the path and the reason for a file that is missing, truncated or damaged; for several state
+/// dicts, with their keys; and for a file of another kind (safetensors, ONNX, TorchScript, ...), with what it is.
+inline StateDict read_state_dict(const std::string& path, const std::string& key = "",
+                                 Strictness strictness = Strictness::strict) {
+  return detail::read_state(path, key, strictness).tensors;
 }
 
 /// Writes a file that Python reads by `torch.load(path, weights_only=True)`, and `read_state_dict`. It appears whole or

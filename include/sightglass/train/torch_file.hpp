@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "sightglass/train/file_kind.hpp"
 #include "sightglass/train/file_reader.hpp"
 #include "sightglass/train/pickled.hpp"
 #include "sightglass/train/unpickler.hpp"
@@ -16,14 +17,45 @@
 
 namespace sightglass::detail {
 
+/// How the weights of a file that `torch.save` did not write are had.
+inline std::string how_to_get_weights(FileKind kind) {
+  switch (kind) {
+    case FileKind::torch_script:
+      return "read it with torch::jit::load; or its weights alone, in Python: import torch; "
+             "torch.save(torch.jit.load(\"model.pt\").state_dict(), \"model.pth\")";
+    case FileKind::exported_program:
+      return "in Python: import torch; torch.save(torch.export.load(\"model.pt2\").state_dict, \"model.pth\")";
+    case FileKind::safetensors:
+      return "in Python: import torch, safetensors.torch; "
+             "torch.save(safetensors.torch.load_file(\"model.safetensors\"), \"model.pth\")";
+    case FileKind::onnx:
+    case FileKind::executorch:
+      return "its weights are not named as the model's; save those of the PyTorch model that it was made of: "
+             "torch.save(model.state_dict(), \"model.pth\")";
+    case FileKind::pickle:
+      return "in Python, of what pickle.load gives: torch.save(tensors, \"model.pth\"), a dict of names and tensors";
+    case FileKind::unknown:
+      return "if Python's torch reads it, convert it: python3 -c \"import torch; torch.save(torch.load('old.pth', "
+             "map_location='cpu'), 'new.pth')\"";
+    default:
+      break;
+  }
+  const std::string remedy = how_to_get(kind);
+  return remedy.empty() ? "in Python, of the model in PyTorch: torch.save(model.state_dict(), \"model.pth\")" : remedy;
+}
+
 /// A file of Python's `torch.save`: the zip format, and the one before PyTorch 1.6. Tensors are read when asked for.
 class TorchFile {
  public:
   explicit TorchFile(const std::string& path) : file_(path) {
-    if (ZipArchive::is_zip(file_))
+    const FileKind kind = kind_of(file_);
+    if (kind == FileKind::torch_save)
       open_zip();
-    else
+    else if (kind == FileKind::torch_save_legacy)
       open_legacy();
+    else
+      C10_THROW_ERROR(Error,
+                      c10::str("is ", describe(kind), ", expected a file of torch.save; ", how_to_get_weights(kind)));
   }
 
   /// What was saved.
@@ -49,9 +81,6 @@ class TorchFile {
       folder_ = name.substr(0, name.size() - pickle.size());
       break;
     }
-    TORCH_CHECK(!folder_.empty(), "is a zip file without data.pkl, so no file of torch.save");
-    TORCH_CHECK(archive_->records().count(folder_ + "constants.pkl") == 0,
-                "is a TorchScript archive; read it with torch::jit::load");
     const std::string order = folder_ + "byteorder";
     TORCH_CHECK(archive_->records().count(order) == 0 || archive_->bytes(order) == "little",
                 "was written on a big-endian machine; load and save it again in Python on this one");
@@ -66,12 +95,7 @@ class TorchFile {
   // ---- The format before 1.6: pickles of a magic number, a version, the machine, the value and the storages' keys,
   // ---- then each storage's size and bytes
   void open_legacy() {
-    static const std::string magic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e", 15);
-    TORCH_CHECK(
-        file_.size() >= magic.size() && file_.bytes(0, magic.size()) == magic,
-        "is no file of torch.save that is known here; if Python reads it, convert it: python3 -c \"import torch; "
-        "torch.save(torch.load('old.pth', map_location='cpu'), 'new.pth')\"");
-    cursor_ = std::make_unique<Cursor>(file_, magic.size(), file_.size());
+    cursor_ = std::make_unique<Cursor>(file_, legacy_magic().size(), file_.size());
     unpickler_ = std::make_unique<Unpickler>(*cursor_);
     unpickler_->load();
     check_machine(unpickler_->load());
@@ -107,6 +131,8 @@ class TorchFile {
 
   // ---- Storages
   uint64_t bytes_of(const PickledStorage& storage) const {
+    TORCH_CHECK(storage.dtype != c10::ScalarType::Undefined, "has a ", storage.type,
+                ", a type that is not read; convert the tensor in Python first");
     const uint64_t element = c10::elementSize(storage.dtype);
     TORCH_CHECK(static_cast<uint64_t>(storage.count) <= file_.size() / element,
                 "is truncated or damaged: a storage of ", storage.count, " elements in a file of ", file_.size(),

@@ -203,9 +203,8 @@ class Unpickler {
       case 'R':
       case 0x81:
         return reduce(stack_.pop_last(2));
-      case 'b':  // what follows an object's making: OrderedDict's `_metadata`, a module's members
-        stack_.pop();
-        return stack_.top(), true;
+      case 'b':
+        return build(stack_.pop());
       default:
         return false;
     }
@@ -222,7 +221,10 @@ class Unpickler {
   bool push_persistent(const Pickled& id) {
     const auto* const parts = id.as<PickledSequence>();
     const std::string* const kind = parts == nullptr || parts->items.size() < 5 ? nullptr : text(parts->items[0]);
-    if (kind == nullptr || *kind != "storage") return push(PickledObject());
+    const bool storage_id = kind != nullptr && *kind == "storage";
+    if (!storage_id && parts != nullptr && parts->items.size() > 1 && parts->items[1]->as<PickledGlobal>() != nullptr)
+      return push(PickledGlobal(*parts->items[1]->as<PickledGlobal>()));  // a class, with its source beside it
+    if (!storage_id) return push(PickledObject());
     const auto* const type = parts->items[1]->as<PickledGlobal>();
     const std::string* const key = text(parts->items[2]);
     const auto* const count = parts->items[4]->as<int64_t>();
@@ -230,15 +232,22 @@ class Unpickler {
                 "is damaged: a storage without type, key or size");
     TORCH_CHECK(parts->items.size() == 5 || parts->items[5]->as<PickledNone>() != nullptr,
                 "has views of storages, as PyTorch wrote before 0.4; load and save it again in Python");
-    const Pickled& storage = stack_.push(PickledStorage{dtype_of(type->name), *key, *count});
+    const Pickled& storage = stack_.push(PickledStorage{dtype_of(type->name), *key, *count, type->name});
     storages_.emplace(*key, storage.as<PickledStorage>());
     return true;
   }
 
+  /// Undefined for a type that is not read: what is not asked for may be of any.
   static c10::ScalarType dtype_of(const std::string& storage) {
     for (const auto& [name, dtype] : storage_types())
       if (name == storage) return dtype;
-    TORCH_CHECK(false, "has a ", storage, ", a type that is not read; convert the tensor in Python first");
+    return c10::ScalarType::Undefined;
+  }
+
+  /// What follows an object's making: OrderedDict's `_metadata`, which says nothing, a module's members.
+  bool build(const Pickled& state) {
+    if (auto* const object = stack_.top().as<PickledObject>()) object->state = &state;
+    return true;
   }
 
   bool reduce(const Items& function_and_arguments) {
@@ -250,8 +259,23 @@ class Unpickler {
     if (called->name == "collections.OrderedDict") return push(ordered_dict(arguments));
     if (called->name == "torch._utils._rebuild_tensor_v2") return push(tensor_of(arguments));
     const PickledTensor* const data = arguments.empty() ? nullptr : arguments[0]->as<PickledTensor>();
-    if (called->name == "torch._utils._rebuild_parameter" && data != nullptr) return push(PickledTensor(*data));
+    const bool parameter = called->name == "torch._utils._rebuild_parameter" ||
+                           called->name == "torch._utils._rebuild_parameter_with_state";
+    if (parameter && data != nullptr) return push(PickledTensor(*data));
+    if (called->name == "torch._tensor._rebuild_from_type_v2") return push(typed_tensor(function, arguments));
     return push(PickledObject{function});
+  }
+
+  /// A tensor with members of Python's: `(function, type, its arguments, members)`. Another type may hold anything.
+  static Pickled typed_tensor(const Pickled* function, const std::vector<const Pickled*>& arguments) {
+    const auto name_of = [&](size_t i) {
+      const auto* const global = i < arguments.size() ? arguments[i]->as<PickledGlobal>() : nullptr;
+      return global == nullptr ? std::string() : global->name;
+    };
+    const auto* const given = arguments.size() < 3 ? nullptr : arguments[2]->as<PickledSequence>();
+    const bool plain = name_of(0) == "torch._utils._rebuild_tensor_v2" && name_of(1) == "torch.Tensor";
+    if (given == nullptr || !plain) return Pickled{PickledObject{function}};
+    return Pickled{tensor_of(given->items)};
   }
 
   /// Python 2 gave the pairs to the constructor.
