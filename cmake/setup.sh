@@ -95,11 +95,11 @@ configure() {
   cmake -S . -B "$1" -G Ninja -DTorch_DIR="$torch_dir" "${@:2}"
 }
 
-# build FOLDER [TARGET...]: a job a core, as far as there are 2 GB for each.
+# build FOLDER [TARGET...]: a job a core, as far as there are 2.4 GB for each.
 build() {
   local jobs gigabytes
   jobs=$(nproc)
-  gigabytes=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 2000000 + 1))
+  gigabytes=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 2400000 + 1))
   if [ "$gigabytes" -lt "$jobs" ]; then jobs=$gigabytes; fi
   say "building in $1"
   cmake --build "$1" -j "$jobs" ${2:+--target "${@:2}"} ${CI:+-- -k 0}  # CI wants to see every error

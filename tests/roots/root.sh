@@ -21,7 +21,7 @@ own_mounts() {
 # The mirror and the proxy that this machine's apt uses.
 mirror() {
   # shellcheck disable=SC2016 # apt's own variable
-  apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Created-By: Packages' | grep -v security | sort -u | sed -n 1p
+  apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Created-By: Packages' | sed '/security/d' | sort -u | sed -n 1p
 }
 proxies() { apt-config dump | grep -E '^Acquire::https?::Proxy' || true; }
 
