@@ -13,8 +13,9 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 
 # Warnings are a target of ours that is never exported.
 add_library(sightglass_warnings INTERFACE)
-target_compile_options(sightglass_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-                                                     -Werror)
+target_compile_options(
+  sightglass_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+                                $<$<BOOL:${SIGHTGLASS_WARNINGS_ARE_ERRORS}>:-Werror>)
 
 # ccache, when it is there. The sloppiness is what precompiled headers need; the base directory and
 # the unhashed working directory let two clones share results.

@@ -1,4 +1,5 @@
-# Sourced by tests/run, examples/run and .ci/run: installs what is missing, finds a LibTorch,
+# shellcheck shell=bash
+# Sourced by the project's scripts (*/run): installs what is missing, finds a LibTorch,
 # configures and builds.
 
 say() { printf '\n== %s\n' "$*"; }
@@ -94,12 +95,12 @@ configure() {
   cmake -S . -B "$1" -G Ninja -DTorch_DIR="$torch_dir" "${@:2}"
 }
 
-# build FOLDER: a job a core, as far as there are 2 GB for each.
+# build FOLDER [TARGET...]: a job a core, as far as there are 2.4 GB for each.
 build() {
   local jobs gigabytes
   jobs=$(nproc)
-  gigabytes=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 2000000 + 1))
+  gigabytes=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 2400000 + 1))
   if [ "$gigabytes" -lt "$jobs" ]; then jobs=$gigabytes; fi
   say "building in $1"
-  cmake --build "$1" -j "$jobs" ${CI:+-- -k 0}  # CI wants to see every error
+  cmake --build "$1" -j "$jobs" ${2:+--target "${@:2}"} ${CI:+-- -k 0}  # CI wants to see every error
 }

@@ -51,7 +51,7 @@ class AttentionGradients final : public Onlooker {
   }
 
   void run_in_the_open(const OperatorHandle& op, Stack& stack) {
-    const auto tensor = [&](const char* name) {
+    const auto tensor = [&](const std::string& name) {
       const c10::IValue& value = argument(name, op, stack);
       return value.isTensor() ? value.toTensor() : at::Tensor();
     };
