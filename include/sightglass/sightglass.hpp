@@ -13,6 +13,7 @@
 #include "sightglass/trace/learn.hpp"
 #include "sightglass/trace/signature_store.hpp"
 #include "sightglass/trace/subscriber.hpp"
+#include "sightglass/trace/followed_call.hpp"
 #include "sightglass/trace/follower.hpp"
 #include "sightglass/trace/elision.hpp"
 #include "sightglass/trace/tracker.hpp"

@@ -140,11 +140,10 @@ sg::save_state_dict(net, "mine.pt");                       // Python: model.load
 }
 
 TEST_CASE("the README's TorchScript file with several inputs and outputs is watched and explained") {
-  const torch::jit::Module features =
-      scripts::make("Backbone", {{"conv", scripts::conv(3, 4)}},
-                    "def forward(self, x):\n"
-                    "  y = self.conv.forward(x)\n"
-                    "  return {\"out\": y, \"aux\": torch.relu(y)}\n");
+  const torch::jit::Module features = scripts::make("Backbone", {{"conv", scripts::conv(3, 4)}},
+                                                    "def forward(self, x):\n"
+                                                    "  y = self.conv.forward(x)\n"
+                                                    "  return {\"out\": y, \"aux\": torch.relu(y)}\n");
   torch::jit::Module script = scripts::make("Net", {{"backbone", features}, {"fc", scripts::linear(4, 5)}},
                                             "def forward(self, x, sizes):\n"
                                             "  y = self.backbone.forward(x)[\"out\"].mean([2, 3]) * sizes\n"

@@ -36,8 +36,7 @@ class Tails {
       at::Tensor output = run_elided(layer, activations, rows);
       if (output.defined()) return output;
     }
-    return forward_with(model_, input_.index_select(0, rows), layers_[layer], activations,
-                        points_[layer]->calls());
+    return forward_with(model_, input_.index_select(0, rows), layers_[layer], activations, points_[layer]->calls());
   }
 
   /// Whether runs behind `layer` can be elided: told once, by a run on another batch size than the recorded one.

@@ -4,21 +4,18 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "sightglass/trace/gradient.hpp"
+#include "sightglass/trace/followed_call.hpp"
 #include "sightglass/trace/learn.hpp"
 #include "sightglass/trace/signature_store.hpp"
 #include "sightglass/trace/subscriber.hpp"
 
-/// Follows a model's run operation by operation along a signature, and tells when places begin and end.
-///
-/// Longer than other headers: one state machine, whose steps all read and write the same call under way.
+/// Recognises the calls of a layer or a model in the stream of operations, and learns how they go.
 namespace sightglass::detail {
 
 /// One runnable, watched on one thread for any number of places inside of it.
@@ -48,7 +45,7 @@ class Follower {
   const StateRefs& state() const { return state_; }
   void renew_state() { state_ = announces_ ? StateRefs() : state_refs(*owner_); }
   /// Operations of the call under way; 0 when there is none. Inner layers are shorter than those around them.
-  size_t length() const { return call_ ? call_->signature->steps.size() : 0; }
+  size_t length() const { return call_ ? call_->signature().steps.size() : 0; }
   /// True while its last run leaves something to learn: then the recent tensors are kept alive.
   bool wants_recent() const { return !announces_ && signature_ == nullptr && failures_ < 3; }
   /// How many of the latest operations somebody may ask for once the layer is recognised: what it does before its
@@ -103,21 +100,14 @@ class Follower {
     if (call_ && !is_next(schema, history)) resume(history, touched);
     if (!call_ && touched) begin(schema, history);
     if (!call_ && !pending_.empty()) try_to_learn(history);
-    if (call_) read_inputs(op, stack, history);
+    if (call_) call_->read_inputs(op, stack, history);
   }
 
   /// After it, with its results on the stack.
   void after(const OperatorHandle& op, Stack& stack) {
     if (!call_) return;
-    const auto step = static_cast<int64_t>(call_->position++);
-    const std::vector<at::Tensor> made =
-        wanted_from(step) ? flat_tensors(results(op, stack)) : std::vector<at::Tensor>();
-    for (size_t index = 0; index < made.size(); ++index) {
-      const auto kept = call_->kept.find({step, index});
-      if (kept != call_->kept.end()) kept->second.tensor = made[index];
-    }
-    finish_spans(&op, &stack);
-    if (call_ && !announces_ && call_->position == call_->signature->steps.size()) call_.reset();
+    call_->after(op, stack);
+    if (!announces_ && call_->at_end()) call_.reset();
   }
 
   /// The operation threw: whatever ran has ended.
@@ -127,67 +117,24 @@ class Follower {
   }
 
  private:
-  using SlotKey = std::pair<int64_t, size_t>;
-  static SlotKey key(const Slot& slot) { return {slot.step, slot.index}; }
-
-  /// One subscriber at one call of its place.
-  struct Watch {
-    const Span* span;
-    std::shared_ptr<Subscriber> subscriber;
-    std::vector<at::Tensor> inputs;
-    std::vector<char> entered;
-    bool done = false;
-  };
-  /// A tensor that some watches will ask for; let go with the last of them.
-  struct Kept {
-    at::Tensor tensor;
-    int uses = 0;
-  };
-  /// An input, and what the place goes on with until it ends.
-  struct Replaced {
-    at::Tensor from;
-    at::Tensor to;
-    size_t end;
-  };
   /// An event that may be the anchor of a call under way.
   struct Pending {
     uint64_t anchor;
     TriedInputs tried;
     std::string failure = "none of the tensors seen so far can be its input";
   };
-  struct Call {
-    std::shared_ptr<const Signature> signature;
-    size_t position = 0;
-    size_t next_read = 0;  ///< of the signature's `state_reads`: that of the present position or later
-    uint64_t first_event = 0;
-    std::vector<Watch> watches;
-    std::map<SlotKey, Kept> kept;
-    std::vector<Replaced> replaced;
-  };
-
-  bool wanted_from(int64_t step) const {
-    const auto first = call_->kept.lower_bound({step, 0});
-    return first != call_->kept.end() && first->first.first == step;
-  }
-
   /// The same where calls say themselves: the first operation of another call begins it, whatever it reads.
   void before_announced(const OperatorHandle& op, Stack& stack, const History& history) {
     const uint64_t number = owner_->announced_call();
     if (number != announced_) {
-      if (call_ && call_->position < call_->signature->steps.size())
-        miss_rest("it ended earlier than in its trial run");
+      if (call_ && !call_->at_end()) call_->miss_rest("it ended earlier than in its trial run");
       call_.reset();
       announced_ = number;
       if (number != 0) begin_announced(&op.schema(), history);
-    } else if (call_ && !expects(&op.schema())) {
+    } else if (call_ && !call_->expects(&op.schema())) {
       change_announced(&op.schema(), history);
     }
-    if (call_) read_inputs(op, stack, history);
-  }
-
-  bool expects(const c10::FunctionSchema* schema) const {
-    const auto& steps = call_->signature->steps;
-    return call_->position < steps.size() && steps[call_->position] == schema;
+    if (call_) call_->read_inputs(op, stack, history);
   }
 
   void begin_announced(const c10::FunctionSchema* schema, const History& history) {
@@ -195,7 +142,7 @@ class Follower {
     signature_ = SignatureStore::global().find(*owner_);
     if (signature_ == nullptr && !learn_announced_call()) return;
     start(history, history.latest());
-    if (call_ && !expects(schema)) change_announced(schema, history);
+    if (call_ && !call_->expects(schema)) change_announced(schema, history);
   }
 
   bool learn_announced_call() {
@@ -212,27 +159,17 @@ class Follower {
   /// The run has left the signature: its control flow depends on the data. A trial on the same data tells how it goes
   /// on.
   void change_announced(const c10::FunctionSchema* schema, const History& history) {
-    const Call before = std::move(*call_);
-    call_.reset();
-    Told told;
-    for (const Watch& watch : before.watches) told[watch.subscriber.get()] += watch.done ? 1 : 0;
+    const std::unique_ptr<FollowedCall> before = std::move(call_);
     signature_ = nullptr;
     if (!learn_announced_call()) return;
-    const auto& was = before.signature->steps;
+    const auto& was = before->signature().steps;
     const auto& is = signature_->steps;
-    const bool same = before.position < is.size() && is[before.position] == schema &&
-                      std::equal(was.begin(), was.begin() + static_cast<std::ptrdiff_t>(before.position), is.begin());
-    if (same) return start(history, before.first_event, std::move(told));
+    const size_t position = before->position();
+    const bool same = position < is.size() && is[position] == schema &&
+                      std::equal(was.begin(), was.begin() + static_cast<std::ptrdiff_t>(position), is.begin());
+    if (same) return start(history, before->first_event(), before->told());
     signature_ = nullptr;
-    for (const Watch& watch : before.watches) {
-      if (!watch.done) watch.subscriber->miss("its operations were not those of its trial run");
-    }
-  }
-
-  void miss_rest(const std::string& why) {
-    for (const Watch& watch : call_->watches) {
-      if (!watch.done) watch.subscriber->miss(why);
-    }
+    before->miss_rest("its operations were not those of its trial run");
   }
 
   /// Takes another signature, and what it means for the operations before its anchor.
@@ -257,35 +194,11 @@ class Follower {
 
   /// Whether the operation that is about to run is the call's next, on the same parameters and buffers.
   bool is_next(const c10::FunctionSchema* schema, const History& history) {
-    if (call_->signature->steps[call_->position] != schema) return false;
+    if (!call_->expects(schema)) return false;
     const std::vector<const void*>& given = history[history.latest()].given;
-    if (reads_its_own(given)) return true;
+    if (call_->reads_its_own(given, state_)) return true;
     renew_state();  // they may have been replaced
-    return reads_its_own(given);
-  }
-
-  bool reads_its_own(const std::vector<const void*>& given) {
-    const std::vector<StateRead>& reads = call_->signature->state_reads;
-    size_t& next = call_->next_read;
-    while (next < reads.size() && reads[next].step < call_->position) ++next;
-    for (size_t i = next; i < reads.size() && reads[i].step == call_->position; ++i) {
-      if (!reads_the_same(reads[i], given, state_)) return false;
-    }
-    return true;
-  }
-
-  /// Whether the latest operation is the call's next by name, but on a parameter of somebody else.
-  bool is_of_another(const History& history) const {
-    const Event& latest = history[history.latest()];
-    if (call_->signature->steps[call_->position] != latest.schema) return false;
-    const auto is_own = [&](const void* impl) {
-      return std::any_of(state_.begin(), state_.end(), [&](const TensorRef& own) { return own.impl() == impl; });
-    };
-    const std::vector<StateRead>& reads = call_->signature->state_reads;
-    return std::any_of(reads.begin(), reads.end(), [&](const StateRead& read) {
-      return read.step == call_->position &&
-             (read.argument >= latest.given.size() || !is_own(latest.given[read.argument]));
-    });
+    return call_->reads_its_own(given, state_);
   }
 
   /// An operation reads a parameter of an owner that is not being followed: its anchor, or something else (an
@@ -345,12 +258,9 @@ class Follower {
 
   /// The run left the signature (control flow that depends on the data, or a forward that was broken off).
   void resume(const History& history, bool touched) {
-    const uint64_t anchor = call_->first_event + call_->signature->anchor;
-    const bool of_another = is_of_another(history);
-    const std::vector<Watch> watches = std::move(call_->watches);
-    Told told;
-    for (const Watch& watch : watches) told[watch.subscriber.get()] += watch.done ? 1 : 0;
-    call_.reset();
+    const std::unique_ptr<FollowedCall> before = std::move(call_);
+    const uint64_t anchor = before->first_event() + before->signature().anchor;
+    const bool of_another = before->is_of_another(history[history.latest()], state_);
     if (touched && agrees(*signature_, history, history.latest(), {}, state_)) return start(history, history.latest());
     constexpr int attempts = 2;
     TriedInputs tried;
@@ -358,37 +268,22 @@ class Follower {
     Trial trial = may_learn ? try_anchor(history, anchor, tried) : Trial{};
     if (trial.signature) {
       adopt(std::move(*trial.signature));
-      return start(history, anchor, std::move(told));
+      return start(history, anchor, before->told());
     }
-    if (of_another) return tell_of_another(watches);
+    if (of_another) {
+      ++others_;
+      return before->tell_of_another();
+    }
     note_signature(nullptr);
-    for (const Watch& watch : watches) {
-      if (watch.done) continue;
-      watch.subscriber->miss("its parameters were read, but what followed are not the operations of its forward: " +
-                             trial.failure);
-    }
+    before->miss_rest("its parameters were read, but what followed are not the operations of its forward: " +
+                      trial.failure);
   }
-
-  /// A layer elsewhere performs the same operations, after a part of this one: its signature is still right, but what
-  /// was told of the call is not.
-  void tell_of_another(const std::vector<Watch>& watches) {
-    ++others_;
-    const std::string why = "only parts of " + owner_->describe() +
-                            " ran, outside of its forward: where its forward reads parameters of its own, the model "
-                            "went on with those of another layer";
-    for (const Watch& watch : watches) watch.done ? watch.subscriber->miss(why) : watch.subscriber->wonder(why);
-  }
-
-  /// Of how many calls of their places subscribers have been told.
-  using Told = std::map<const Subscriber*, size_t>;
 
   /// A call whose anchor was `anchor_event` is under way; the latest event is about to be run. `told`: before the
   /// call left the signature that it was thought to have.
-  void start(const History& history, uint64_t anchor_event, Told told = {}) {
-    call_ = std::make_unique<Call>();
-    call_->signature = signature_;
-    call_->first_event = anchor_event - signature_->anchor;  // of an announced call, 0
-    call_->position = static_cast<size_t>(history.latest() - call_->first_event);
+  void start(const History& history, uint64_t anchor_event, FollowedCall::Told told = {}) {
+    const uint64_t first_event = anchor_event - signature_->anchor;
+    call_ = std::make_unique<FollowedCall>(*owner_, signature_, first_event, history, announced_inputs_);
     for (const Span& span : signature_->spans) {
       for (const auto& [place, subscriber] : subscribers_) {
         if (place != span.place || subscriber->removed()) continue;
@@ -396,11 +291,7 @@ class Follower {
           --before;
           continue;
         }
-        call_->watches.push_back(
-            {&span, subscriber, std::vector<at::Tensor>(span.inputs.size()), std::vector<char>(span.inputs.size(), 0)});
-        for (const Slot& slot : span.outputs) keep(slot, history);
-        if (!subscriber->wants_inputs()) continue;
-        for (const Slot& slot : span.inputs) keep(slot, history);
+        call_->watch(span, subscriber, history);
       }
     }
     for (const auto& [place, subscriber] : subscribers_) {
@@ -411,144 +302,7 @@ class Follower {
       subscriber->miss(problem == signature_->problems.end() ? "it did not run where " + owner_->describe() + " ran"
                                                              : problem->second);
     }
-    // Inputs and results of the operations that ran before the layer was recognised.
-    for (size_t i = 0; i < signature_->inputs.size(); ++i) take_input(i, history);
-    finish_spans(nullptr, nullptr);
-  }
-
-  /// Reserves a place for a tensor that a watch will ask for; takes it from the history when it was made already.
-  void keep(const Slot& slot, const History& history) {
-    if (slot.step == Slot::nowhere) return;
-    Kept& kept = call_->kept[key(slot)];
-    ++kept.uses;
-    if (!slot.made() || static_cast<size_t>(slot.step) >= call_->position) return;
-    kept.tensor = history.made(call_->first_event + static_cast<uint64_t>(slot.step), slot.index);
-  }
-
-  void let_go(const Slot& slot) {
-    const auto kept = call_->kept.find(key(slot));
-    if (kept != call_->kept.end() && --kept->second.uses <= 0) call_->kept.erase(kept);
-  }
-
-  at::Tensor kept_at(const Slot& slot) const {
-    const auto kept = call_->kept.find(key(slot));
-    return kept == call_->kept.end() ? at::Tensor() : kept->second.tensor;
-  }
-
-  void take_input(size_t index, const History& history) {
-    const Read& read = call_->signature->inputs[index];
-    const auto kept = call_->kept.find({Slot::given, index});
-    if (kept == call_->kept.end() || kept->second.tensor.defined()) return;
-    if (announces_ && index < announced_inputs_.size()) {
-      kept->second.tensor = announced_inputs_[index];
-      return;
-    }
-    if (read.step > call_->position) return;
-    const auto& arguments = history[call_->first_event + read.step].arguments;
-    if (read.argument < arguments.size()) kept->second.tensor = arguments[read.argument].unchanged();
-  }
-
-  /// Tells watches of inputs that can be had now, and puts what they go on with in the place of the arguments.
-  void read_inputs(const OperatorHandle& op, Stack& stack, const History& history) {
-    for (size_t i = 0; i < call_->signature->inputs.size(); ++i) take_input(i, history);
-    for (Watch& watch : call_->watches) {
-      if (watch.done || watch.span->begin > call_->position || !watch.subscriber->wants_inputs()) continue;
-      for (size_t i = 0; i < watch.inputs.size(); ++i) enter(watch, i);
-    }
-    if (call_->replaced.empty()) return;
-    const size_t count = op.schema().arguments().size();
-    for (size_t i = stack.size() - count; i < stack.size(); ++i) {
-      change_tensors(stack[i], [&](const at::Tensor& tensor) {
-        for (const Replaced& replaced : call_->replaced) {
-          if (tensor.is_same(replaced.from)) return replaced.to;
-        }
-        return tensor;
-      });
-    }
-  }
-
-  void enter(Watch& watch, size_t index) {
-    if (watch.entered[index]) return;
-    at::Tensor input = kept_at(watch.span->inputs[index]);
-    if (!input.defined()) return;
-    watch.entered[index] = 1;
-    watch.inputs[index] = input;
-    if (watch.subscriber->removed()) return;
-    const Slot& slot = watch.span->inputs[index];
-    const size_t read = slot.made() ? watch.span->begin : call_->signature->inputs[slot.index].step;
-    const Arrival arrival =
-        read < call_->position || watch.span->end <= call_->position ? Arrival::late : Arrival::in_time;
-    at::Tensor changed = watch.subscriber->enter(index, input, arrival);
-    if (!changed.is_same(input)) call_->replaced.push_back({std::move(input), std::move(changed), watch.span->end});
-  }
-
-  /// True where the output is an input of the whole (the place runs nothing) that has not been read yet.
-  bool awaits_output(const Watch& watch) const {
-    return std::any_of(watch.span->outputs.begin(), watch.span->outputs.end(), [&](const Slot& slot) {
-      if (slot.step != Slot::given || kept_at(slot).defined()) return false;
-      const size_t read = call_->signature->inputs[slot.index].step;
-      return read != Read::never && read >= call_->position;
-    });
-  }
-
-  /// Ends the watches whose span ends at the present position. `op`: the operation just run, its results on the
-  /// stack.
-  void finish_spans(const OperatorHandle* op, Stack* stack) {
-    const std::shared_ptr<const Signature> signature = call_->signature;
-    for (size_t i = 0; i < call_->watches.size(); ++i) {
-      Watch& watch = call_->watches[i];
-      if (watch.done || watch.span->end > call_->position || awaits_output(watch)) continue;
-      watch.done = true;
-      for (size_t input = 0; input < watch.inputs.size(); ++input) enter(watch, input);
-      if (!watch.subscriber->removed()) finish(watch, op, stack);
-      for (const Slot& slot : watch.span->outputs) let_go(slot);
-      if (!watch.subscriber->wants_inputs()) continue;
-      for (const Slot& slot : watch.span->inputs) let_go(slot);
-    }
-    call_->replaced.erase(std::remove_if(call_->replaced.begin(), call_->replaced.end(),
-                                         [&](const Replaced& replaced) { return replaced.end <= call_->position; }),
-                          call_->replaced.end());
-  }
-
-  void finish(Watch& watch, const OperatorHandle* op, Stack* stack) {
-    std::vector<at::Tensor> outputs;
-    for (const Slot& slot : watch.span->outputs) outputs.push_back(kept_at(slot));
-    const bool gone =
-        std::none_of(outputs.begin(), outputs.end(), [](const at::Tensor& tensor) { return tensor.defined(); });
-    if (gone && !outputs.empty()) {
-      return watch.subscriber->miss("its output was gone, or written in place, before it could be recognised");
-    }
-    const std::vector<at::Tensor> before = outputs;
-    if (!watch.span->keys.empty()) watch.subscriber->keys(watch.span->keys);
-    watch.subscriber->leave(watch.inputs, outputs);
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      if (outputs[i].is_same(before[i])) continue;
-      replace_output(watch.span->outputs[i], before[i], outputs[i], op, stack);
-      call_->kept[key(watch.span->outputs[i])].tensor = outputs[i];
-    }
-  }
-
-  /// Hands the model another tensor in place of one that it is about to receive, or holds already.
-  void replace_output(const Slot& slot, const at::Tensor& old, const at::Tensor& replacement, const OperatorHandle* op,
-                      Stack* stack) {
-    TORCH_CHECK(slot.made(), owner_->describe(),
-                ": its output cannot be replaced from outside, because it runs no operation of its own; ",
-                owner_->remedy());
-    const bool latest = op != nullptr && slot.step + 1 == static_cast<int64_t>(call_->position);
-    if (!latest) return become(old, replacement);
-    const auto& declared = op->schema().returns();
-    size_t index = 0;
-    for (size_t i = 0; i < declared.size(); ++i) {
-      c10::IValue& value = (*stack)[stack->size() - declared.size() + i];
-      const bool in_place = declared[i].alias_info() != nullptr && declared[i].alias_info()->isWrite();
-      change_tensors(value, [&](const at::Tensor& tensor) {
-        if (index++ != slot.index) return tensor;
-        // An in-place operation returns the caller's own tensor, whatever lies on the stack.
-        if (!in_place) return replacement;
-        become(old, replacement);
-        return tensor;
-      });
-    }
+    call_->catch_up(history);
   }
 
   std::shared_ptr<Runnable> owner_;
@@ -560,7 +314,7 @@ class Follower {
   StateRefs state_;
   std::shared_ptr<const Signature> signature_;
   size_t reach_ = 0;  // how many operations back from the anchor somebody asks for
-  std::unique_ptr<Call> call_;
+  std::unique_ptr<FollowedCall> call_;
   std::vector<Pending> pending_;
   std::vector<TensorRef> strays_;
   std::unordered_map<const c10::FunctionSchema*, int> refused_;
