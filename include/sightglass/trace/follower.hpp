@@ -287,8 +287,11 @@ class Follower {
     note_signature(nullptr);
     for (const Watch& watch : watches) {
       if (watch.done) continue;
-      watch.subscriber->miss("its parameters were read, but what followed are not the operations of its forward: " +
-                             trial.failure);
+      watch.subscriber->miss(
+          "its parameters were read, but what followed are not the operations of its forward; it has not run, or not "
+          "as "
+          "on trial: " +
+          trial.failure);
     }
   }
 
