@@ -241,7 +241,8 @@ class Follower {
         continue;
       }
       const std::string failure =
-          "its forward is not what ran, or its input could not be told; the last trial: " + pending_[i].failure;
+          "it has not run and something else read its parameters, or its input could not be told; the last trial: " +
+          pending_[i].failure;
       pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
       ++failures_;
       const c10::FunctionSchema* const read_by = history[anchor].schema;
