@@ -129,8 +129,8 @@ TEST_CASE("a layer is learned from what its anchor is given, or from what came b
   const auto learned = sgd::learn(owner, in_time.history, anchor, fresh);
   REQUIRE(learned.signature.has_value());
   CHECK(learned.signature->steps.size() == in_time.history.count() - 1);
-  CHECK(sgd::agrees(*learned.signature, in_time.history, anchor, {}));
-  CHECK_FALSE(sgd::agrees(*learned.signature, in_time.history, anchor + 1, {}));
+  CHECK(sgd::agrees(*learned.signature, in_time.history, anchor, {}, sgd::state_refs(owner)));
+  CHECK_FALSE(sgd::agrees(*learned.signature, in_time.history, anchor + 1, {}, sgd::state_refs(owner)));
   // A second time nothing is tried twice.
   CHECK_FALSE(sgd::learn(owner, in_time.history, anchor, fresh).signature.has_value());
 }

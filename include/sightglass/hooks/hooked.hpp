@@ -5,11 +5,37 @@
 
 #include <cstddef>
 #include <memory>
+#include <ostream>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include "sightglass/hooks/place.hpp"
+
+// LibTorch keeps these to itself, so that no class can be derived from its instance norms without them.
+namespace sightglass::detail {
+template <class Norm>
+void print_norm(std::ostream& stream, int dims, const Norm& norm) {
+  stream << std::boolalpha << "torch::nn::InstanceNorm" << dims << "d(" << norm.options.num_features()
+         << ", eps=" << norm.options.eps() << ", momentum=" << norm.options.momentum()
+         << ", affine=" << norm.options.affine() << ", track_running_stats=" << norm.options.track_running_stats()
+         << ")";
+}
+}  // namespace sightglass::detail
+namespace torch::nn {
+template <>
+inline void InstanceNormImpl<1, InstanceNorm1dImpl>::pretty_print(std::ostream& stream) const {
+  sightglass::detail::print_norm(stream, 1, *this);
+}
+template <>
+inline void InstanceNormImpl<2, InstanceNorm2dImpl>::pretty_print(std::ostream& stream) const {
+  sightglass::detail::print_norm(stream, 2, *this);
+}
+template <>
+inline void InstanceNormImpl<3, InstanceNorm3dImpl>::pretty_print(std::ostream& stream) const {
+  sightglass::detail::print_norm(stream, 3, *this);
+}
+}  // namespace torch::nn
 
 namespace sightglass {
 

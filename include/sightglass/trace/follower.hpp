@@ -231,7 +231,8 @@ class Follower {
         continue;
       }
       const std::string failure =
-          "its forward is not what ran, or its input could not be told; the last trial: " + pending_[i].failure;
+          "it has not run and something else read its parameters, or its input could not be told; the last trial: " +
+          pending_[i].failure;
       pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
       ++failures_;
       const c10::FunctionSchema* const read_by = history[anchor].schema;
@@ -275,8 +276,11 @@ class Follower {
       return before->tell_of_another();
     }
     note_signature(nullptr);
-    before->miss_rest("its parameters were read, but what followed are not the operations of its forward: " +
-                      trial.failure);
+    before->miss_rest(
+        "its parameters were read, but what followed are not the operations of its forward; it has not run, or not as "
+        "on "
+        "trial: " +
+        trial.failure);
   }
 
   /// A call whose anchor was `anchor_event` is under way; the latest event is about to be run. `told`: before the
