@@ -67,8 +67,9 @@ void draw(const Options& options) {
   support::check_signature(script, options.model);
   const sg::Model model = sg::Model(script).optimised();
   const support::Input input = support::read_input(options.picture, options.size);
-  const std::string layer = options.layer.empty() ? sg::suggest_layer(model, input.batch) : options.layer;
-  const sg::Pass pass(model, input.batch.slice(0, 0, 1), {model.layer(layer)}, sg::Tail::again);
+  const torch::Tensor batch = input.batch.slice(0, 0, 1).to(support::type_of(script));
+  const std::string layer = options.layer.empty() ? sg::suggest_layer(model, batch) : options.layer;
+  const sg::Pass pass(model, batch, {model.layer(layer)}, sg::Tail::again);
   const sg::Target target = options.target.empty() ? sg::Target() : sg::Target(labels.index(options.target));
 
   if (!options.concepts.empty()) {

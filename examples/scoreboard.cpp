@@ -46,8 +46,8 @@ Part read_part(const std::string& folder, const std::string& pictures, const std
   return {(root / pictures).string(), support::read_boxes((root / table).string())};
 }
 
-std::string layer_to_explain(const sg::Model& model, const Options& options) {
-  const torch::Tensor input = torch::zeros({1, 3, options.size, options.size});
+std::string layer_to_explain(const sg::Model& model, const Options& options, c10::ScalarType type) {
+  const torch::Tensor input = torch::zeros({1, 3, options.size, options.size}, type);
   if (options.layer.empty()) return sg::suggest_layer(model, input);
   try {
     return model.layer(options.layer).name();
@@ -99,10 +99,11 @@ int judge(const Options& options) {
   const torch::jit::Module script = support::load_model(options.model);
   support::check_signature(script, options.model);
   const sg::Model model = script;
-  const std::string layer = layer_to_explain(model, options);
+  const std::string layer = layer_to_explain(model, options, support::type_of(script));
 
-  support::Scoreboard board(model, methods, {layer, options.size, options.steps, task, support::end_of(script)},
-                            complain);
+  support::Scoreboard board(
+      model, methods, {layer, options.size, options.steps, task, support::end_of(script), support::type_of(script)},
+      complain);
   add_objects(board, photos, &support::Scoreboard::add_photo, complain, progress);
   add_objects(board, collages, &support::Scoreboard::add_collage, complain, progress);
   std::fputs(board.markdown().c_str(), stdout);

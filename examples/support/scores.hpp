@@ -58,6 +58,7 @@ class Scoreboard {
     int64_t steps = 10;  ///< of insertion and deletion
     Task task = Task::classify;
     ModelEnd end = ModelEnd::unknown;
+    c10::ScalarType type = torch::kFloat;  ///< of the model's weights
   };
 
   /// `complain` is told of methods that cannot be used, which are left out from there on.
@@ -113,7 +114,8 @@ class Scoreboard {
   using Judge = std::function<void(Row&, const Input&, const sightglass::Explanation&)>;
 
   void judge(const std::string& path, const BoxedObject& object, Game game, const Judge& further) {
-    const Input input = read_input(path, settings_.size);
+    Input input = read_input(path, settings_.size);
+    input.batch = input.batch.to(settings_.type);
     const int64_t height = input.photos.front().rows, width = input.photos.front().cols;
     const sightglass::Pass pass(model_, input.batch, {model_.layer(settings_.layer)}, sightglass::Tail::again);
     const sightglass::Target target(object.label);

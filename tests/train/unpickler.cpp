@@ -124,3 +124,10 @@ TEST_CASE("pickles that make no sense are errors", "[unpickler]") {
     CHECK_THROWS_AS(read.unpickler.load(), c10::Error);
   }
 }
+
+TEST_CASE("a class that has its source beside it, as PyTorch wrote before 1.6, is that class", "[unpickler]") {
+  const std::string type =
+      "(" + py_str("module") + "cmodels\nYolo\n" + py_str("yolo.py") + py_str("class Yolo") + "K\x01tQ";
+  Read read(py_pickle(type + ")\x81"));
+  CHECK(read.unpickler.load().describe() == "a Python object of models.Yolo");
+}
