@@ -17,7 +17,7 @@ TEST_CASE("a tail without a tape of its layer is run in full") {
   const at::Tensor x = support::PaperNetImpl::picture();
   const std::vector<sg::Layer> layers{sg::Layer(net->features)};
   const auto tracker = sg::detail::Tracker::of_thread();
-  const auto point = std::make_shared<sg::detail::CutPoint>("features", 0, tracker);
+  const auto point = std::make_shared<sg::detail::CutPoint>(layers[0], 0, tracker);
   at::Tensor output;
   {
     const torch::NoGradGuard no_gradients;
