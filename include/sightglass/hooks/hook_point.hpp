@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/core/grad_mode.h>
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
@@ -17,8 +16,6 @@ class HookPointImpl : public torch::nn::Module, public detail::Announcing {
  public:
   at::Tensor forward(at::Tensor x) {
     if (detail::state().listener == nullptr) return x;
-    // What flows back through here, apart from what else reads `x`.
-    if (at::GradMode::is_enabled() && x.defined() && x.requires_grad()) x = x.view_as(x);
     std::vector<at::Tensor> values{std::move(x)};
     detail::announce(this, detail::Side::begin, values);
     detail::announce(this, detail::Side::end, values);

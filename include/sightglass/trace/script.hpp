@@ -1,5 +1,6 @@
 #pragma once
 
+#include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
@@ -110,6 +111,7 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
 
   /// Keeps fusers from changing the stream of the user's own `forward` calls, and has them announced.
   std::shared_ptr<void> while_watched() override {
+    forget_optimised();
     struct Watched {
       jit::GraphOptimizerEnabledGuard as_written{false};
       std::shared_ptr<ScriptCalls> calls = ScriptCalls::begin_on_thread();
@@ -157,6 +159,16 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
   }
 
  private:
+  /// A model that has run a few times keeps the graph that was optimised then, whatever is asked for later. It makes
+  /// another when it runs unwatched again.
+  void forget_optimised() const {
+    const auto object = object_.lock();
+    if (!object || !jit::Module(object).find_method("forward")) return;
+    auto* const forward = jit::tryToGraphFunction(jit::Module(object).get_method("forward").function());
+    if (forward != nullptr && forward->get_executor().isOptimized())
+      forward->get_executor().debugFlushCompilationCache();
+  }
+
   const ScriptCall* under_way() const {
     const auto calls = ScriptCalls::of_thread();
     return calls == nullptr ? nullptr : calls->under_way(address_);

@@ -156,10 +156,14 @@ class Marker {
       jit::inlineCallTo(&call, jit::tryToGraphFunction(known.module.get_method(method).function()), inside.get());
   }
 
-  /// All inputs pass through one mark: a single one as it is, several as a tuple.
+  /// All inputs pass through one mark: a single one as it is, several as a tuple. Where there are none (a trace keeps
+  /// nothing for a layer that passes its input through), nothing does.
   void mark_inputs(jit::Node& call, const void* place) {
     jit::Graph& graph = *call.owningGraph();
-    if (call.inputs().size() == 2) {
+    if (call.inputs().size() == 1) {
+      const jit::WithInsertPoint here(&call);
+      insert_mark(graph, graph.insertConstant(c10::IValue()), place, Side::begin);
+    } else if (call.inputs().size() == 2) {
       call.replaceInput(1, mark_before(call, call.input(1), place, Side::begin));
     } else if (call.inputs().size() > 2) {
       jit::Node* const tuple = graph.createTuple(call.inputs().slice(1))->insertBefore(&call);

@@ -154,12 +154,9 @@ class Recorder final : public Listener {
     }
     const auto opened =
         std::find_if(open_.rbegin(), open_.rend(), [&](const Span& span) { return span.place == place; });
-    // A call without arguments, as a trace writes one that gives nothing, has no mark at its beginning.
-    Span span{place, signature_.steps.size(), 0, {}, {}};
-    if (opened != open_.rend()) {
-      span = std::move(*opened);
-      open_.erase(std::next(opened).base());
-    }
+    if (opened == open_.rend()) return;
+    Span span = std::move(*opened);
+    open_.erase(std::next(opened).base());
     span.end = signature_.steps.size();
     span.outputs = slots(values);
     span.keys = std::exchange(keys_, {});
