@@ -1,7 +1,9 @@
 #include <sightglass/cam/explain.hpp>
+#include <sightglass/cam/layers.hpp>
 #include <sightglass/cam/methods/cam.hpp>
 #include <sightglass/cam/methods/grad_cam.hpp>
 #include <sightglass/cam/model.hpp>
+#include <sightglass/train/summary.hpp>
 
 #include <memory>
 #include <string>
@@ -101,6 +103,25 @@ TEST_CASE("of several outputs the first floating-point one is looked at, or the 
   // Grad-CAM of the mean of a channel at that channel's convolution is the channel itself, over its places.
   const sg::Explanation map = sg::explain(two, x, "conv", sg::GradCam{}, 1);
   CHECK(map.map().allclose(conv.select(1, 1).relu() / 16, 1e-5, 1e-6));
+}
+
+TEST_CASE("a model on the stack, as tutorials write it, is explained, listed and summed up") {
+  struct OnTheStack : torch::nn::Module {
+    OnTheStack()
+        : conv(register_module("conv", torch::nn::Conv2d(1, 4, 3))),
+          fc(register_module("fc", torch::nn::Linear(4, 2))) {}
+    torch::Tensor forward(torch::Tensor x) { return fc(torch::relu(conv(x)).mean({2, 3})); }
+    torch::nn::Conv2d conv;
+    torch::nn::Linear fc;
+  };
+  OnTheStack net;
+  net.eval();
+  const at::Tensor x = torch::rand({1, 1, 8, 8});
+  CHECK(sg::suggest_layer(net, x) == "conv");
+  CHECK(sg::summary(net, x)["conv"].output_shape == std::vector<int64_t>{1, 4, 6, 6});
+  const at::Tensor y = net.conv(x);
+  const at::Tensor weights = (net.fc->weight[1].view({1, 4, 1, 1}) * y.gt(0)).mean({2, 3}, true) / 36;
+  CHECK(sg::explain(net, x, "conv", sg::GradCam{}, 1).map().allclose((weights * y).sum(1).relu(), 1e-4, 1e-7));
 }
 
 TEST_CASE("a torch::nn model that gives several tensors needs no function beside it") {

@@ -186,9 +186,7 @@ class Model {
   template <class Net>
   static auto forward_of(const Net& net) {
     if constexpr (std::is_base_of_v<torch::nn::Module, Net>) {
-      return [module = detail::root_of(net), typed = const_cast<Net*>(&net)](const at::Tensor& input) {
-        return typed->forward(input);
-      };
+      return forward_of(detail::lend(net));  // on the stack, it has to live as long as the model
     } else {
       return [module = detail::shared_impl(net)](const at::Tensor& input) { return module->forward(input); };
     }

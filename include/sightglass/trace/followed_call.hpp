@@ -113,6 +113,18 @@ class FollowedCall {
     for (const Watch& watch : watches_) told[watch.subscriber.get()] += watch.done ? 1 : 0;
     return told;
   }
+  /// The call has ended before its last operation: what has not begun by then did not run.
+  void end_early() const {
+    const Told told = this->told();
+    for (const Watch& watch : watches_) {
+      if (watch.done) continue;
+      if (watch.span->begin < position_) {
+        watch.subscriber->miss("the call that it was part of ended before it did");
+      } else if (told.at(watch.subscriber.get()) == 0) {
+        watch.subscriber->miss("it did not run where " + owner_.describe() + " ran");
+      }
+    }
+  }
   /// The rest of the call cannot be followed.
   void miss_rest(const std::string& why) const {
     for (const Watch& watch : watches_) {

@@ -127,7 +127,7 @@ class Follower {
   void before_announced(const OperatorHandle& op, Stack& stack, const History& history) {
     const uint64_t number = owner_->announced_call();
     if (number != announced_) {
-      if (call_ && !call_->at_end()) call_->miss_rest("it ended earlier than in its trial run");
+      if (call_ && !call_->at_end()) call_->end_early();
       call_.reset();
       announced_ = number;
       if (number != 0) begin_announced(&op.schema(), history);
