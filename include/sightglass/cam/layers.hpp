@@ -116,14 +116,15 @@ class Candidates {
   }
 
  private:
-  /// Its map is of the input's proportions, is not made of class scores, and its layer does something.
+  /// Its rows are the pictures, its map is of the input's proportions and not made of class scores, and its layer does
+  /// something.
   bool serves(const SeenLayer& seen) const {
     const std::vector<int64_t>& shape = seen.layout.shape;
     const std::string& type = seen.info.type;
     const bool passes_through = type.find("Dropout") != std::string::npos || type.find("Identity") != std::string::npos;
     const bool class_scores = list_.output.dim() == 2 && shape.size() > 1 && shape[1] == list_.output.size(1);
-    return static_cast<int64_t>(shape.size()) == input_.dim() && seen.info.is_spatial() && !passes_through &&
-           !class_scores && has_proportions(shape);
+    return static_cast<int64_t>(shape.size()) == input_.dim() && shape[0] == input_.size(0) && seen.info.is_spatial() &&
+           !passes_through && !class_scores && has_proportions(shape);
   }
 
   bool has_proportions(const std::vector<int64_t>& shape) const {

@@ -308,7 +308,8 @@ class Pass {
     for (const auto& point : points_) {
       point->check();
       TORCH_CHECK(point->activations().size(0) == output_.size(0), "layer \"", point->name(), "\": its output ",
-                  point->activations().sizes(), " has another batch size than the model's ", output_.sizes());
+                  point->activations().sizes(), " has another batch size than the model's ", output_.sizes(),
+                  "; its rows are not the pictures (windows or patches are folded into them): take a layer around it");
     }
   }
 
