@@ -186,8 +186,8 @@ class Candidates {
     }
     const size_t all = list_.layers.size();
     if (2 * before >= all) return "";
-    return "layer \"" + chosen.info.name + "\" is a poor one to explain: only the first " + std::to_string(before) +
-           " of " + std::to_string(all) + " layers give maps, and what comes behind is not seen";
+    return "layer \"" + chosen.info.name + "\" is a poor one to explain: " + std::to_string(all - before) +
+           " of the model's " + std::to_string(all) + " layers come behind it and give no maps";
   }
 
   const Model& model_;
