@@ -55,6 +55,23 @@ TEST_CASE("C++ values of that kind have a value form, others have none", "[struc
   CHECK(sgd::pick_tensor(sgd::to_value(std::make_pair(a, b)), "1").is_same(b));
 }
 
+TEST_CASE("what is undefined in a tuple is passed over", "[structure]") {
+  const Tensor a = torch::ones({1});
+  const c10::IValue with_none = c10::ivalue::Tuple::create({c10::IValue(Tensor()), c10::IValue(a)});
+  CHECK(sgd::paths_in(with_none) == std::vector<std::string>{"1"});
+  CHECK(sgd::pick_tensor(with_none, "").is_same(a));
+  CHECK_THROWS_WITH(sgd::pick_tensor(with_none, "2"), ContainsSubstring("\"1\""));
+}
+
+TEST_CASE("the elements of a NamedTuple are called by its names", "[structure]") {
+  const auto type =
+      c10::TupleType::createNamed(c10::QualifiedName("__torch__.Scores"), std::vector<std::string>{"logits", "boxes"},
+                                  std::vector<c10::TypePtr>{c10::TensorType::get(), c10::TensorType::get()});
+  const c10::IValue named = c10::ivalue::Tuple::createNamed({torch::ones({1}), torch::zeros({1})}, type);
+  CHECK(sgd::paths_in(named) == std::vector<std::string>{"logits", "boxes"});
+  CHECK(sgd::pick_tensor(named, "boxes").item<float>() == 0);
+}
+
 TEST_CASE("tensors in a dictionary are visited and replaced in the order of insertion, the dictionary itself stays",
           "[structure]") {
   c10::Dict<std::string, Tensor> dict;

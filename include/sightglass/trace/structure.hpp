@@ -5,6 +5,7 @@
 #include <ATen/core/ivalue.h>
 #include <torch/ordered_dict.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <optional>
@@ -94,6 +95,24 @@ struct has_value_form<T, std::void_t<decltype(to_value(std::declval<const T&>())
 // ---- Paths.
 inline std::string key_text(const c10::IValue& key) { return key.isString() ? key.toStringRef() : c10::str(key); }
 
+/// True where a tensor in it is undefined, as fast attention gives in place of its weights.
+inline bool has_undefined(const c10::IValue& value) {
+  if (value.isTensor()) return !value.toTensor().defined();
+  if (!value.isTuple()) return false;
+  const auto& elements = value.toTupleRef().elements();
+  return std::any_of(elements.begin(), elements.end(), has_undefined);
+}
+
+/// The names of a NamedTuple's elements; none for other tuples. (LibTorch cannot tell the type of undefined tensors.)
+inline std::vector<std::string> names_in(const c10::IValue& tuple) {
+  std::vector<std::string> names;
+  if (has_undefined(tuple)) return names;
+  const auto type = tuple.toTupleRef().type();
+  if (type->schema() == nullptr) return names;
+  for (const c10::Argument& element : type->schema()->arguments()) names.push_back(element.name());
+  return names;
+}
+
 /// Calls `visit(path, tensor)` for each tensor in `value`; the path of a tensor that stands alone is empty.
 template <class Visit>
 void for_each_path(const c10::IValue& value, const std::string& path, Visit&& visit) {
@@ -104,12 +123,10 @@ void for_each_path(const c10::IValue& value, const std::string& path, Visit&& vi
     size_t index = 0;
     for (const c10::IValue& element : value.toListRef()) for_each_path(element, inside(std::to_string(index++)), visit);
   } else if (value.isTuple()) {
-    const auto type = value.toTupleRef().type();
-    const auto* const names = type->schema() ? &type->schema()->arguments() : nullptr;  // of a NamedTuple
+    const std::vector<std::string> names = names_in(value);
     size_t index = 0;
     for (const c10::IValue& element : value.toTupleRef().elements()) {
-      const bool named = names != nullptr && index < names->size();
-      for_each_path(element, inside(named ? (*names)[index].name() : std::to_string(index)), visit);
+      for_each_path(element, inside(index < names.size() ? names[index] : std::to_string(index)), visit);
       ++index;
     }
   } else if (value.isGenericDict()) {
