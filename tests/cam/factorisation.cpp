@@ -83,7 +83,7 @@ TEST_CASE("a concept of tokens is put back among them") {
   const sg::Cut cut = sg::detail::reshaped(tokens, sg::Reshape::tokens(2, 3));
   const at::Tensor vectors = torch::tensor({{1.f, 2.f, 3.f}, {0.f, 1.f, 0.f}});
   // Six places and the class token of the first image.
-  const at::Tensor wanted = vectors.square() * 6 + tokens.activations()[0][0].square();
+  const at::Tensor wanted = vectors.square() * 6 + tokens.as_given().activations()[0][0].square();
   CHECK(support::near(sg::outputs_of_concepts(cut, vectors), wanted));
 }
 

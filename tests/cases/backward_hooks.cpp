@@ -225,3 +225,53 @@ TEST_CASE("a hook point tells what flows through it, not around it", "[cases]") 
   CHECK(torch::equal(told.output, torch::full({2}, 2.0)));
   CHECK(torch::equal(told.input, torch::full({2}, 2.0)));
 }
+
+namespace {
+
+/// Ends with a view of what it has computed.
+struct TurnedImpl : Module {
+  TurnedImpl() { register_module("fc", fc); }
+  Tensor forward(Tensor x) { return fc(x).transpose(1, 2); }
+  Linear fc{3, 4};
+};
+TORCH_MODULE(Turned);
+
+}  // namespace
+
+TEST_CASE("the gradient of an output that is a view, written in place afterwards, is told", "[cases]") {
+  torch::manual_seed(4);
+  // Instance norm ends with a view.
+  for (const bool in_place : {false, true}) {
+    INFO("in place: " << in_place);
+    Conv2d last(Conv2dOptions(4, 1, 3));
+    Sequential net(Conv2d(Conv2dOptions(1, 4, 3)), InstanceNorm2d(4), ReLU(ReLUOptions(in_place)), last);
+    const Tensor x = torch::randn({2, 1, 8, 8});
+    const Tensor y = net[1]->as<InstanceNorm2dImpl>()->forward(net[0]->as<Conv2dImpl>()->forward(x)).detach();
+    const Tensor leaf = y.clone().requires_grad_();
+    last->forward(leaf.relu()).square().sum().backward();
+
+    Gradients told;
+    sg::Capture capture(net, "1");
+    sg::BackwardHook hook(net, "1", told.hook());
+    for (int pass = 1; pass <= 2; ++pass) {
+      net->forward(x).square().sum().backward();
+      CHECK(told.calls == pass);
+      CHECK(told.output.allclose(leaf.grad(), 1e-4, 1e-6));
+      CHECK(capture.gradient().allclose(leaf.grad(), 1e-4, 1e-6));
+      CHECK(capture.output().allclose(y, 1e-4, 1e-6));
+    }
+  }
+  Turned turned;
+  const auto head = std::make_shared<LinearImpl>(5, 2);
+  const Tensor x = torch::randn({2, 5, 3});
+  const Tensor leaf = turned->forward(x).detach().clone().requires_grad_();
+  head->forward(leaf.tanh()).square().sum().backward();
+  Gradients told;
+  sg::Capture capture(turned);
+  sg::BackwardHook hook(turned, told.hook());
+  Tensor y = turned->forward(x);
+  y.tanh_();
+  head->forward(y).square().sum().backward();
+  CHECK(told.output.allclose(leaf.grad(), 1e-4, 1e-6));
+  CHECK(capture.gradient().allclose(leaf.grad(), 1e-4, 1e-6));
+}

@@ -119,6 +119,7 @@ class Cut {
     other.activations_ = std::move(activations);
     other.source_ = std::move(source);
     other.gradients_ = std::make_shared<at::Tensor>();
+    other.given_ = std::make_shared<const Cut>(as_given());
     return other;
   }
 

@@ -37,9 +37,9 @@ namespace detail {
 /// the picture and is centred on it.
 inline at::Tensor resize_map(const at::Tensor& map, at::IntArrayRef size) {
   const int64_t spatial = map.dim() - 1;
-  TORCH_CHECK(static_cast<int64_t>(size.size()) == spatial, "size: came ", size, " for a map with ", spatial,
+  TORCH_CHECK(static_cast<int64_t>(size.size()) == spatial, "size: got ", size, " for a map with ", spatial,
               " spatial dimensions");
-  for (const int64_t length : size) TORCH_CHECK(length > 0, "size: came ", size, "; lengths must be above 0");
+  for (const int64_t length : size) TORCH_CHECK(length > 0, "size: got ", size, "; lengths must be above 0");
   const at::Tensor planes = map.unsqueeze(1);
   const at::Tensor resized = spatial == 1   ? at::upsample_linear1d(planes, size, false)
                              : spatial == 2 ? at::upsample_bilinear2d(planes, size, false)
@@ -94,7 +94,7 @@ class Explanation {
 
   /// Where the enlarged map of one image is highest: x and y, in pixels of the model's input.
   std::pair<int64_t, int64_t> peak(int64_t image) const {
-    TORCH_CHECK(input_size_.size() == 2, "peak: only maps with two spatial dimensions have x and y; came ",
+    TORCH_CHECK(input_size_.size() == 2, "peak: only maps with two spatial dimensions have x and y; got ",
                 map_.sizes());
     return peak(image, input_size_[0], input_size_[1]);
   }
@@ -117,7 +117,7 @@ class Explanation {
 
  private:
   int64_t checked(int64_t image) const {
-    TORCH_CHECK(image >= 0 && image < map_.size(0), "image: came ", image, ", the batch has ", map_.size(0));
+    TORCH_CHECK(image >= 0 && image < map_.size(0), "image: got ", image, ", the batch has ", map_.size(0));
     return image;
   }
 

@@ -114,9 +114,7 @@ class Pass {
     if (layout == nullptr) return cut;
     cut.problem_ = layout->problem;
     if (!layout->reshape) return cut;
-    Cut seen = detail::reshaped(cut, *layout->reshape);
-    seen.given_ = std::make_shared<const Cut>(std::move(cut));
-    return seen;
+    return detail::reshaped(cut, *layout->reshape);
   }
 
   static at::Tensor run(const Model& model, const at::Tensor& input) {

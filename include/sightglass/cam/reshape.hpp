@@ -113,7 +113,9 @@ class ReshapedSource final : public CutSource {
   Reshape reshape_;
 };
 
-inline Cut reshaped(const Cut& cut, const Reshape& reshape) {
+/// Whatever shape `seen` has been given before, `reshape` starts from the layer's own.
+inline Cut reshaped(const Cut& seen, const Reshape& reshape) {
+  const Cut cut = seen.as_given();
   return cut.seen_as(reshape.to_maps(cut.activations()).contiguous(), std::make_shared<ReshapedSource>(cut, reshape));
 }
 
@@ -127,7 +129,7 @@ struct Reshaped {
   Reshape reshape;
   static constexpr Tail tail = detail::tail_for<Method>;
 
-  at::Tensor operator()(const Cut& cut) const { return method(detail::reshaped(cut.as_given(), reshape)); }
+  at::Tensor operator()(const Cut& cut) const { return method(detail::reshaped(cut, reshape)); }
 };
 
 }  // namespace sightglass

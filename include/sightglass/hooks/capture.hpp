@@ -83,7 +83,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
       call.outputs.push_back(outputs[i].defined() ? hold(outputs[i]) : at::Tensor());
       if (!outputs[i].defined() || !outputs[i].requires_grad()) continue;
       call.has_graph = true;
-      on_gradient(outputs[i], [weak = weak_from_this(), number, i](const at::Tensor& gradient) {
+      on_output_gradient(outputs[i], [weak = weak_from_this(), number, i](const at::Tensor& gradient) {
         if (const auto alive = weak.lock()) alive->note_gradient(number, i, gradient);
       });
     }
@@ -241,7 +241,10 @@ class [[nodiscard]] Capture {
 
   /// Ends the capture; what was captured stays. May be called again.
   void remove() {
-    if (watch_.active()) store_->settle();
+    if (watch_.active()) {
+      const detail::KeyOff unseen;
+      store_->settle();
+    }
     watch_.remove();
   }
 

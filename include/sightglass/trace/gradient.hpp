@@ -7,10 +7,12 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 /// Gradients at one exact point of the autograd graph, whatever is written in place afterwards.
 namespace sightglass::detail {
@@ -91,6 +93,46 @@ inline void on_gradient(const at::Tensor& y, std::function<void(const at::Tensor
   change_gradient(y, [told = std::move(told)](const at::Tensor& gradient) {
     told(gradient);
     return gradient;
+  });
+}
+
+/// Where a view lies in its base.
+struct ViewPart {
+  ViewPart() = default;
+  ViewPart(const at::Tensor& view, const at::Tensor& base)
+      : sizes(view.sizes().vec()),
+        strides(view.strides().vec()),
+        offset(view.storage_offset() - base.storage_offset()),
+        base_sizes(base.sizes().vec()),
+        base_strides(base.strides().vec()) {}
+
+  /// The view's part of `whole`, which is as the base is.
+  at::Tensor of(const at::Tensor& whole) const {
+    const at::Tensor laid_out = at::empty_strided(base_sizes, base_strides, whole.options()).copy_(whole);
+    return laid_out.as_strided(sizes, strides, offset);
+  }
+
+  std::vector<int64_t> sizes;
+  std::vector<int64_t> strides;
+  int64_t offset = 0;
+  std::vector<int64_t> base_sizes;
+  std::vector<int64_t> base_strides;
+};
+
+/// The same for what a layer gives. A view that is written in place later leaves the graph: its base then tells.
+inline void on_output_gradient(const at::Tensor& y, const std::function<void(const at::Tensor&)>& told) {
+  at::Tensor base;
+  if (y.is_view()) base = y._base();
+  if (!base.defined() || !base.requires_grad() || base.is_leaf()) return on_gradient(y, told);
+  const auto has_told = std::make_shared<bool>(false);
+  on_gradient(y, [told, has_told](const at::Tensor& gradient) {
+    *has_told = true;
+    told(gradient);
+  });
+  const c10::VariableVersion counter = y.unsafeGetTensorImpl()->version_counter();
+  const uint32_t version = counter.current_version();
+  on_gradient(base, [told, has_told, counter, version, part = ViewPart(y, base)](const at::Tensor& gradient) {
+    if (!std::exchange(*has_told, false) && counter.current_version() != version) told(part.of(gradient));
   });
 }
 

@@ -46,7 +46,7 @@ class GradientShare {
     if (input.is_view()) base = input._base();
     if (base.defined() && base.requires_grad() && !base.is_leaf() && !base.retains_grad()) {
       // What writes a view goes on from the whole.
-      call_->part = Part(input, base);
+      call_->part = ViewPart(input, base);
       detours_.emplace_back(base, [call = call_, told](const at::Tensor& gradient) {
         if (call->is_written) told(call->part.of(gradient), call->output_gradient());
       });
@@ -64,7 +64,7 @@ class GradientShare {
       return;
     }
     if (call == nullptr || !input.defined()) {
-      return on_gradient(output, [told](const at::Tensor& gradient) { told(at::Tensor(), gradient); });
+      return on_output_gradient(output, [told](const at::Tensor& gradient) { told(at::Tensor(), gradient); });
     }
     call->has_output = true;
     call->output_sizes = output.sizes().vec();
@@ -73,7 +73,7 @@ class GradientShare {
     call->is_passed_on = !call->is_written && output.is_same(input);
     if (call->is_passed_on) return;  // what comes later reads it behind the detour
     for (Detour& detour : detours) detour.end();
-    on_gradient(output, [call](const at::Tensor& gradient) { call->of_output = gradient; });
+    on_output_gradient(output, [call](const at::Tensor& gradient) { call->of_output = gradient; });
   }
 
   /// The call did not come to its end.
@@ -85,28 +85,6 @@ class GradientShare {
   }
 
  private:
-  /// Where a view lies in its base.
-  struct Part {
-    Part() = default;
-    Part(const at::Tensor& view, const at::Tensor& base)
-        : sizes(view.sizes().vec()),
-          strides(view.strides().vec()),
-          offset(view.storage_offset() - base.storage_offset()),
-          base_sizes(base.sizes().vec()),
-          base_strides(base.strides().vec()) {}
-
-    at::Tensor of(const at::Tensor& whole) const {
-      const at::Tensor laid_out = at::empty_strided(base_sizes, base_strides, whole.options()).copy_(whole);
-      return laid_out.as_strided(sizes, strides, offset);
-    }
-
-    std::vector<int64_t> sizes;
-    std::vector<int64_t> strides;
-    int64_t offset = 0;
-    std::vector<int64_t> base_sizes;
-    std::vector<int64_t> base_strides;
-  };
-
   /// What the functions in the graph share; it holds no tensor of the graph, which would hold itself.
   struct Call {
     void tell_input(const at::Tensor& gradient, const Told& told) {
@@ -123,7 +101,7 @@ class GradientShare {
     bool has_output = false;
     bool is_written = false;    ///< the input, by the layer
     bool is_passed_on = false;  ///< the output is the input
-    Part part;
+    ViewPart part;
     std::vector<int64_t> output_sizes;
     at::TensorOptions output_options;
     at::Tensor of_output;

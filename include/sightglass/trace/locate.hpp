@@ -164,9 +164,10 @@ class Locator {
     const std::string problem =
         twin != nullptr ? "nothing tells it from its twin \"" + twin->name + "\""
         : !search.ran ? "it could not be called on anything that the block around it works on, or it runs no operation"
-        : search.found.empty() ? "its operations do not occur in the block around it"
-                               : "its operations occur " + std::to_string(search.found.size()) +
-                                     " times in the block around it, and nothing tells which of them is the layer";
+        : search.found.empty()
+            ? "its operations do not occur in the block around it"
+            : "its operations occur " + std::to_string(search.found.size()) +
+                  " times in the block around it, and nothing tells which of them is the layer, or whether all are";
     for (const auto& inside : search.child->module->modules()) signature.problems[inside.get()] = problem;
   }
 

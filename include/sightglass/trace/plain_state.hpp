@@ -1,16 +1,18 @@
 #pragma once
 
 #include <malloc.h>
-#include <sys/mman.h>
+#include <sys/uio.h>
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/moduledict.h>
 #include <torch/nn/modules/container/modulelist.h>
 #include <torch/nn/modules/container/sequential.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <typeinfo>
@@ -67,6 +69,15 @@ inline bool keeps_only_tensors(const torch::nn::Module& module) {
          typeid(module) == typeid(torch::nn::ModuleDictImpl) || KnownTypes::global().is_libtorch(module);
 }
 
+/// The word that lies at `address`, where there is memory that may be read: the kernel looks, so that nothing crashes.
+inline std::optional<uint64_t> word_at(uint64_t address) {
+  uint64_t word = 0;
+  iovec here{&word, sizeof(word)};
+  iovec there{reinterpret_cast<void*>(address), sizeof(word)};
+  const ssize_t read = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+  return read == static_cast<ssize_t>(sizeof(word)) ? std::optional<uint64_t>(word) : std::nullopt;
+}
+
 /// Whether the word is the address of memory that is there; `beside` lies where the program's heap does.
 inline bool points_somewhere(uint64_t word, const void* beside) {
   constexpr uint64_t first_page = 4096;
@@ -75,8 +86,7 @@ inline bool points_somewhere(uint64_t word, const void* beside) {
   if (word < first_page || word >= end_of_addresses || word % 4 != 0) return false;
   // Where the program and its heap lie high, as they do by default, small words are numbers.
   if (word < low && reinterpret_cast<uint64_t>(beside) >= low) return false;
-  auto* const page = reinterpret_cast<void*>(word - word % first_page);
-  return msync(page, 1, MS_ASYNC) == 0;
+  return word_at(word).has_value();
 }
 
 /// The words of an object.
@@ -90,20 +100,16 @@ inline std::vector<uint64_t> words_of(const Extent& extent) {
 inline bool keeps_other_tensors(const std::vector<std::shared_ptr<torch::nn::Module>>& modules,
                                 const std::vector<at::Tensor>& state) {
   if (state.empty()) return false;
-  const auto class_of = [](const void* object) {
-    uint64_t table = 0;
-    std::memcpy(&table, object, sizeof(table));
-    return table;
-  };
   std::set<uint64_t> own;
   for (const at::Tensor& tensor : state) own.insert(reinterpret_cast<uint64_t>(tensor.unsafeGetTensorImpl()));
-  const uint64_t tensor_class = class_of(state.front().unsafeGetTensorImpl());
+  const auto tensor_class = word_at(reinterpret_cast<uint64_t>(state.front().unsafeGetTensorImpl()));
+  if (!tensor_class) return false;
   for (const auto& module : modules) {
     if (module == nullptr || keeps_only_tensors(*module)) continue;
     const Extent extent = extent_of(module);
     for (const uint64_t word : words_of(extent)) {
       if (word % sizeof(uint64_t) != 0 || own.count(word) != 0 || !points_somewhere(word, extent.begin)) continue;
-      if (class_of(reinterpret_cast<const void*>(word)) == tensor_class) return true;
+      if (word_at(word) == tensor_class) return true;
     }
   }
   return false;
