@@ -66,12 +66,12 @@ TEST_CASE("an explanation hands out what it was made of") {
 
 TEST_CASE("an image that the batch does not have is an error, never another image") {
   const auto explained = explanation({1, 2, 3, 4}, 2, 2);
-  CHECK_THROWS_WITH(explained.map(1), ContainsSubstring("image: came 1, the batch has 1"));
-  CHECK_THROWS_WITH(explained.map(-1), ContainsSubstring("image: came -1"));
-  CHECK_THROWS_WITH(explained.peak(1), ContainsSubstring("image: came 1"));
-  CHECK_THROWS_WITH(explained.status(1), ContainsSubstring("image: came 1"));
+  CHECK_THROWS_WITH(explained.map(1), ContainsSubstring("image: got 1, the batch has 1"));
+  CHECK_THROWS_WITH(explained.map(-1), ContainsSubstring("image: got -1"));
+  CHECK_THROWS_WITH(explained.peak(1), ContainsSubstring("image: got 1"));
+  CHECK_THROWS_WITH(explained.status(1), ContainsSubstring("image: got 1"));
   const auto with_gradients = explanation({1, 2, 3, 4}, 2, 2, torch::ones({1}));
-  CHECK_THROWS_WITH(with_gradients.status(-1), ContainsSubstring("image: came -1"));
+  CHECK_THROWS_WITH(with_gradients.status(-1), ContainsSubstring("image: got -1"));
 }
 
 TEST_CASE("normalised brings each map to 0 and 1 by its own extremes") {
@@ -156,10 +156,10 @@ TEST_CASE("resized takes one and three dimensions, and says which size does not 
   CHECK(line.resized({4}).equal(torch::tensor({0.f, .25f, .75f, 1.f}).view({1, 4})));
   const sg::Explanation volume(torch::tensor({0.f, 1.f}).view({1, 1, 2, 1}), none, none, {1, 4, 1});
   CHECK(volume.resized({1, 4, 1}).equal(torch::tensor({0.f, .25f, .75f, 1.f}).view({1, 1, 4, 1})));
-  CHECK_THROWS_WITH(line.resized(4, 4), ContainsSubstring("size: came [4, 4]"));
-  CHECK_THROWS_WITH(volume.resized({4}), ContainsSubstring("size: came [4]"));
-  CHECK_THROWS_WITH(line.resized({0}), ContainsSubstring("size: came [0]"));
-  CHECK_THROWS_WITH(explanation({1, 2, 3, 4}, 2, 2).resized(-1, 5), ContainsSubstring("size: came [-1, 5]"));
+  CHECK_THROWS_WITH(line.resized(4, 4), ContainsSubstring("size: got [4, 4]"));
+  CHECK_THROWS_WITH(volume.resized({4}), ContainsSubstring("size: got [4]"));
+  CHECK_THROWS_WITH(line.resized({0}), ContainsSubstring("size: got [0]"));
+  CHECK_THROWS_WITH(explanation({1, 2, 3, 4}, 2, 2).resized(-1, 5), ContainsSubstring("size: got [-1, 5]"));
 }
 
 TEST_CASE("the peak is x then y, in pixels of the model's input or of a given picture") {
@@ -182,7 +182,7 @@ TEST_CASE("the peak looks past NaN, and needs two dimensions") {
   CHECK(explanation({not_a_number, 0, 0, 0, 0, 0, 0, 0, 5}, 3, 3).peak(0) == std::make_pair<int64_t, int64_t>(5, 5));
   const sg::Explanation line(torch::zeros({1, 3}), torch::zeros({1}), torch::zeros({1}), {3});
   CHECK_THROWS_WITH(line.peak(0), ContainsSubstring("peak") && ContainsSubstring("two spatial dimensions"));
-  CHECK_THROWS_WITH(line.peak(0, 4, 4), ContainsSubstring("size: came [4, 4]"));
+  CHECK_THROWS_WITH(line.peak(0, 4, 4), ContainsSubstring("size: got [4, 4]"));
 }
 
 TEST_CASE("the status tells of each image how its map came out") {

@@ -111,7 +111,6 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
 
   /// Keeps fusers from changing the stream of the user's own `forward` calls, and has them announced.
   std::shared_ptr<void> while_watched() override {
-    forget_optimised();
     struct Watched {
       jit::GraphOptimizerEnabledGuard as_written{false};
       std::shared_ptr<ScriptCalls> calls = ScriptCalls::begin_on_thread();
@@ -119,6 +118,7 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
     thread_local std::weak_ptr<Watched> of_thread;
     std::shared_ptr<Watched> guard = of_thread.lock();
     if (guard == nullptr) of_thread = guard = std::make_shared<Watched>();
+    forget_optimised();  // under the guard: an executor that is made now takes the graph as it was written
     return guard;
   }
 
