@@ -1,6 +1,6 @@
 #pragma once
 
-#include <sightglass/hooks/nearest.hpp>
+#include <sightglass/trace/nearest.hpp>
 
 #include <algorithm>
 #include <cctype>

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <c10/util/Exception.h>
-#include <sightglass/train/file_kind.hpp>
-#include <sightglass/train/find_state.hpp>
-#include <sightglass/train/torch_file.hpp>
+#include <sightglass/weights/detail/file_kind.hpp>
+#include <sightglass/weights/detail/find_state.hpp>
+#include <sightglass/weights/detail/torch_file.hpp>
 #include <torch/script.h>
 #include <torch/version.h>
 

@@ -1,5 +1,5 @@
 #include <sightglass/cam/explain.hpp>
-#include <sightglass/cam/layers.hpp>
+#include <sightglass/model/layers.hpp>
 #include <sightglass/cam/methods/cam.hpp>
 #include <sightglass/cam/methods/grad_cam.hpp>
 #include <sightglass/hooks/capture.hpp>

@@ -1,6 +1,6 @@
 #include <sightglass/cam/factorisation.hpp>
 #include <sightglass/cam/pass.hpp>
-#include <sightglass/cam/reshape.hpp>
+#include <sightglass/cam/reshaped.hpp>
 
 #include <algorithm>
 #include <iostream>

@@ -1,4 +1,4 @@
-#include "sightglass/cam/full_precision.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 #include <string>
 #include <vector>
@@ -15,7 +15,7 @@ TEST_CASE("our own sums are in full precision under autocast, and what follows i
   const support::Autocast autocast(c10::DispatchKey::AutocastCPU);
   const at::Tensor a = torch::ones({2, 2});
   {
-    const sg::detail::FullPrecision full_precision;
+    const sg::detail::WithoutAutocast without_autocast;
     CHECK(torch::mm(a, a).scalar_type() == torch::kFloat);
   }
   CHECK(torch::mm(a, a).scalar_type() == torch::kBFloat16);

@@ -1,4 +1,4 @@
-#include <sightglass/cam/random.hpp>
+#include <sightglass/cam/detail/random.hpp>
 
 #include <torch/torch.h>
 

@@ -1,4 +1,4 @@
-#include <sightglass/cam/weigh.hpp>
+#include <sightglass/cam/detail/weigh.hpp>
 
 #include <torch/torch.h>
 

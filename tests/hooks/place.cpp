@@ -1,4 +1,4 @@
-#include "sightglass/hooks/place.hpp"
+#include "sightglass/hooks/detail/find_place.hpp"
 
 #include "sightglass/hooks/hook_point.hpp"
 #include "support/catch.hpp"

@@ -1,4 +1,4 @@
-#include "sightglass/hooks/watch.hpp"
+#include "sightglass/hooks/detail/watch.hpp"
 
 #include <thread>
 

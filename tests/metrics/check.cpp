@@ -1,4 +1,4 @@
-#include <sightglass/metrics/check.hpp>
+#include <sightglass/metrics/detail/check.hpp>
 
 #include "support/catch.hpp"
 #include "support/maps.hpp"

@@ -1,4 +1,4 @@
-#include "sightglass/opencv/frame.hpp"
+#include "sightglass/opencv/detail/frame.hpp"
 
 #include "support/catch.hpp"
 

@@ -1,4 +1,4 @@
-#include "sightglass/opencv/text.hpp"
+#include "sightglass/opencv/detail/text.hpp"
 
 #include <cmath>
 #include <string>

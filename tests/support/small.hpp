@@ -2,7 +2,7 @@
 
 #include <torch/torch.h>
 
-#include <sightglass/cam/chunks.hpp>
+#include <sightglass/cam/detail/chunks.hpp>
 #include <sightglass/cam/explain.hpp>
 
 #include <memory>

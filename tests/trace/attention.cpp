@@ -1,4 +1,4 @@
-#include <sightglass/trace/attention.hpp>
+#include <sightglass/trace/observers/attention.hpp>
 
 #include <cmath>
 #include <functional>
@@ -27,7 +27,7 @@ Watched watch(const Run& run, const at::Tensor& x) {
   const at::Tensor leaf = x.detach().clone().requires_grad_();
   at::Tensor y;
   {
-    const sgd::ListenerScope listening(attention);
+    const sgd::Observed listening(attention);
     y = run(leaf);
   }
   const auto gradient = torch::autograd::grad({(y * weights_for(y.detach())).sum()}, {leaf}).front();

@@ -1,4 +1,4 @@
-#include "sightglass/trace/axes.hpp"
+#include "sightglass/trace/observers/axes.hpp"
 
 #include <torch/torch.h>
 
@@ -16,7 +16,7 @@ Axes axes(Run&& run) {
   sgd::AxisObserver observer;
   Tensor looked_at;
   {
-    const sgd::ListenerScope listening(observer);
+    const sgd::Observed listening(observer);
     looked_at = run();
   }
   return observer.axes_of(looked_at.unsafeGetTensorImpl());
@@ -66,7 +66,7 @@ TEST_CASE("permutations change it, and what keeps a shape keeps it", "[axes]") {
 TEST_CASE("the grids of convolutions are noted in order", "[axes]") {
   sgd::AxisObserver observer;
   {
-    const sgd::ListenerScope listening(observer);
+    const sgd::Observed listening(observer);
     const Tensor y = torch::conv2d(torch::randn({1, 3, 9, 7}), torch::randn({4, 3, 3, 3}));
     torch::conv2d(y, torch::randn({2, 4, 1, 1}));
   }

@@ -1,4 +1,4 @@
-#include <sightglass/trace/biases.hpp>
+#include <sightglass/trace/observers/biases.hpp>
 
 #include <functional>
 
@@ -15,7 +15,7 @@ std::vector<std::shared_ptr<sgd::BiasTerm>> biases_of(const std::function<at::Te
   const at::Tensor leaf = x.detach().clone().requires_grad_();
   at::Tensor score;
   {
-    const sgd::ListenerScope listening(biases);
+    const sgd::Observed listening(biases);
     score = run(leaf);
   }
   (void)torch::autograd::grad({(score * weights).sum()}, {leaf});

@@ -1,4 +1,4 @@
-#include "sightglass/trace/callable.hpp"
+#include "sightglass/trace/learning/callable.hpp"
 
 #include "support/catch.hpp"
 #include "support/nets.hpp"

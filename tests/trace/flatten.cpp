@@ -1,4 +1,4 @@
-#include "sightglass/trace/flatten.hpp"
+#include "sightglass/trace/learning/flatten.hpp"
 
 #include <map>
 #include <string>

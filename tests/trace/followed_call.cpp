@@ -1,4 +1,4 @@
-#include "sightglass/trace/followed_call.hpp"
+#include "sightglass/trace/learning/followed_call.hpp"
 
 #include <sightglass/hooks/backward_hook.hpp>
 #include <sightglass/hooks/capture.hpp>

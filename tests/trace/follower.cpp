@@ -1,4 +1,4 @@
-#include "sightglass/trace/follower.hpp"
+#include "sightglass/trace/learning/follower.hpp"
 
 #include "sightglass/hooks/capture.hpp"
 #include "sightglass/hooks/forward_hook.hpp"

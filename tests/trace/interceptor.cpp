@@ -35,7 +35,7 @@ TEST_CASE("every top-level operation is seen, and none inside of it", "[intercep
   torch::nn::Conv2d conv(2, 3, 3);
   Names names;
   {
-    const sgd::ListenerScope scope(names);
+    const sgd::Observed scope(names);
     torch::relu(conv->forward(x)).add_(1);
   }
   CHECK(names.seen == Seen{"aten::conv2d", "aten::relu", "aten::add_"});
@@ -47,7 +47,7 @@ TEST_CASE("results are the same with a listener as without", "[interceptor]") {
   const Tensor x = torch::randn({1, 2, 8, 8});
   const Tensor plain = torch::log_softmax(conv->forward(x).flatten(1), 1);
   Names names;
-  const sgd::ListenerScope scope(names);
+  const sgd::Observed scope(names);
   const Tensor listened = torch::log_softmax(conv->forward(x).flatten(1), 1);
   CHECK(torch::equal(plain, listened));
   CHECK(listened.requires_grad());
@@ -63,7 +63,7 @@ TEST_CASE("a listener may put its own results in place of an operation's", "[int
   const Tensor x = torch::ones({2});
   Tensor y;
   {
-    const sgd::ListenerScope scope(zeros);
+    const sgd::Observed scope(zeros);
     y = torch::exp(x);
   }
   CHECK(torch::equal(y, torch::zeros({2})));
@@ -76,7 +76,7 @@ TEST_CASE("a probe inside an operation sees its operations, and the outer listen
     void operation(const sgd::OperatorHandle& op, sgd::Stack& stack) override {
       Names probe;
       {
-        const sgd::ListenerScope scope(probe);
+        const sgd::Observed scope(probe);
         torch::tanh(torch::ones({2}) * 2);
       }
       inner.insert(inner.end(), probe.seen.begin(), probe.seen.end());
@@ -86,7 +86,7 @@ TEST_CASE("a probe inside an operation sees its operations, and the outer listen
   } outer;
   const Tensor x = torch::ones({2});
   {
-    const sgd::ListenerScope scope(outer);
+    const sgd::Observed scope(outer);
     torch::relu(x);
     CHECK(key_on());
     torch::relu(x);
@@ -100,10 +100,10 @@ TEST_CASE("a scope puts back who listened before", "[interceptor]") {
   Names outer, inner;
   const Tensor x = torch::ones({2});
   {
-    const sgd::ListenerScope around(outer);
+    const sgd::Observed around(outer);
     torch::relu(x);
     {
-      const sgd::ListenerScope scope(inner);
+      const sgd::Observed scope(inner);
       torch::tanh(x);
     }
     torch::exp(x);
@@ -117,7 +117,7 @@ TEST_CASE("a scope puts back who listened before", "[interceptor]") {
 
 TEST_CASE("a thread that inherits the key but has no listener simply goes on", "[interceptor]") {
   Names names;
-  const sgd::ListenerScope scope(names);
+  const sgd::Observed scope(names);
   const at::ThreadLocalState inherited;
   Tensor sum;
   bool on_at_first = false;
@@ -136,7 +136,7 @@ TEST_CASE("a thread that inherits the key but has no listener simply goes on", "
 
 TEST_CASE("another thread is not listened to", "[interceptor]") {
   Names names;
-  const sgd::ListenerScope scope(names);
+  const sgd::Observed scope(names);
   std::thread([] { torch::relu(torch::ones({2})); }).join();
   CHECK(names.seen.empty());
 }
@@ -176,7 +176,7 @@ TEST_CASE("an exception of an operation or of a listener leaves the thread as it
   } angry;
   const Tensor x = torch::ones({2});
   {
-    const sgd::ListenerScope scope(angry);
+    const sgd::Observed scope(angry);
     CHECK_THROWS_WITH(torch::relu(x), ContainsSubstring("not today"));
     CHECK(key_on());
     CHECK_FALSE(sgd::state().inside);
@@ -216,7 +216,7 @@ TEST_CASE("backward nodes are noticed on the thread that runs them", "[intercept
   const sgd::BackwardObserver observer;
   const Tensor x = torch::ones({3}).requires_grad_();
   {
-    const sgd::ListenerScope scope(depths);
+    const sgd::Observed scope(depths);
     const Tensor y = torch::tanh(x).pow(2).sum();
     CHECK(depths.in_backward == 0);
     y.backward();

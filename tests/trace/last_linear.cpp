@@ -1,4 +1,4 @@
-#include <sightglass/trace/last_linear.hpp>
+#include <sightglass/trace/observers/last_linear.hpp>
 
 #include <torch/torch.h>
 

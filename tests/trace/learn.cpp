@@ -1,6 +1,6 @@
-#include "sightglass/trace/learn.hpp"
+#include "sightglass/trace/learning/learn.hpp"
 
-#include "sightglass/trace/module.hpp"
+#include "sightglass/trace/learning/module.hpp"
 #include "support/catch.hpp"
 #include "support/nets.hpp"
 #include "support/snapshot.hpp"
@@ -31,7 +31,7 @@ struct Historian : sgd::Listener {
   }
   template <class Run>
   void watch(Run run) {
-    const sgd::ListenerScope scope(*this);
+    const sgd::Observed scope(*this);
     alive.push_back(run());
   }
 };

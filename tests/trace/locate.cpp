@@ -1,4 +1,4 @@
-#include "sightglass/trace/locate.hpp"
+#include "sightglass/trace/learning/locate.hpp"
 
 #include "sightglass/hooks/capture.hpp"
 #include "sightglass/hooks/forward_hook.hpp"

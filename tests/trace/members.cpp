@@ -1,4 +1,4 @@
-#include "sightglass/trace/members.hpp"
+#include "sightglass/trace/learning/members.hpp"
 
 #include "support/catch.hpp"
 #include "support/nets.hpp"

@@ -1,4 +1,4 @@
-#include "sightglass/trace/module.hpp"
+#include "sightglass/trace/learning/module.hpp"
 
 #include "support/catch.hpp"
 #include "support/nets.hpp"
@@ -69,7 +69,7 @@ TEST_CASE("running a Sequential announces each child at both its ends", "[module
   const Tensor expected = net->forward(x);
   Marks marks;
   {
-    const sgd::ListenerScope scope(marks);
+    const sgd::Observed scope(marks);
     CHECK(torch::equal(runnable.run({x}).at(0), expected));
   }
   REQUIRE(marks.seen.size() == 6);

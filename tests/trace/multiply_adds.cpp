@@ -1,4 +1,4 @@
-#include <sightglass/trace/multiply_adds.hpp>
+#include <sightglass/trace/observers/multiply_adds.hpp>
 
 #include <torch/torch.h>
 
@@ -22,7 +22,7 @@ Counted count(const Run& run) {
   const sgd::MultiplyAddCounter::Tell tell = [&](int64_t found, const auto& /*operands*/) { counted.sum += found; };
   sgd::MultiplyAddCounter counter(tell);
   {
-    const sgd::ListenerScope listening(counter);
+    const sgd::Observed listening(counter);
     run();
   }
   counted.hidden = counter.hidden();

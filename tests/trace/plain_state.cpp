@@ -1,4 +1,4 @@
-#include "sightglass/trace/plain_state.hpp"
+#include "sightglass/trace/learning/plain_state.hpp"
 
 #include <random>
 

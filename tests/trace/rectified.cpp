@@ -1,4 +1,4 @@
-#include <sightglass/trace/rectified.hpp>
+#include <sightglass/trace/observers/rectified.hpp>
 
 #include <functional>
 #include <vector>
@@ -20,14 +20,14 @@ TEST_CASE("gradients below 0 stop at every kind of ReLU, and only there", "[rect
     at::Tensor score;
     {
       sgd::RectifiedGradients guided;
-      const sgd::ListenerScope listening(guided);
+      const sgd::Observed listening(guided);
       score = (relu(x * 1) * torch::tensor({1.f, -1.f, 1.f, 2.f})).sum();
     }
     CHECK(torch::autograd::grad({score}, {x}).front().equal(torch::tensor({1.f, 0.f, 0.f, 2.f})));
   }
   const at::Tensor x = torch::tensor({1.f, 2.f}).requires_grad_();
   sgd::RectifiedGradients guided;
-  const sgd::ListenerScope listening(guided);
+  const sgd::Observed listening(guided);
   const at::Tensor score = (x.tanh() * torch::tensor({-1.f, 1.f})).sum();
   CHECK(torch::autograd::grad({score}, {x}).front()[0].item<float>() < 0);
 }

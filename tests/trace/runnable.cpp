@@ -27,7 +27,7 @@ TEST_CASE("announcing tells whoever listens, and nobody where nobody does", "[ru
   sgd::announce(&place, sgd::Side::begin, values);
   CHECK(values[0].item<float>() == 0);
   {
-    const sgd::ListenerScope scope(marks);
+    const sgd::Observed scope(marks);
     sgd::announce(&place, sgd::Side::begin, values);
     sgd::announce(&place, sgd::Side::end, values);
   }

@@ -1,4 +1,4 @@
-#include "sightglass/trace/script.hpp"
+#include "sightglass/trace/script/script.hpp"
 
 #include "support/catch.hpp"
 #include "support/scripts.hpp"
@@ -42,7 +42,7 @@ TEST_CASE("a marked copy announces the chosen submodules, with their values, in 
   const Tensor expected = scripts::run(net, x);
   Marks marks;
   {
-    const sgd::ListenerScope scope(marks);
+    const sgd::Observed scope(marks);
     CHECK(torch::equal(model->run({x}).at(0), expected));
   }
   std::vector<const void*> begun;
@@ -63,7 +63,7 @@ TEST_CASE("what a listener puts in a mark's place goes on through the copy", "[s
   model->want("pool");
   Marks marks;
   marks.zero = true;
-  const sgd::ListenerScope scope(marks);
+  const sgd::Observed scope(marks);
   const Tensor y = model->run({torch::randn({2, 3, 5, 5})}).at(0);
   CHECK(torch::allclose(y, scripts::child(net, {"fc"}).attr("bias").toTensor().expand({2, 5})));
 }

@@ -1,4 +1,4 @@
-#include "sightglass/trace/script_calls.hpp"
+#include "sightglass/trace/script/script_calls.hpp"
 
 #include <torch/torch.h>
 
@@ -42,14 +42,14 @@ TEST_CASE("a call of the user's own is known with all that it is given, and anot
   const Tensor a = torch::ones({2}), b = torch::ones({2});
   const c10::List<Tensor> list(std::vector<Tensor>{a, b});
   {
-    const sgd::ListenerScope scope(look);
+    const sgd::Observed scope(look);
     net.forward({list});
   }
   REQUIRE_FALSE(look.inputs.empty());
   CHECK(look.inputs[0].toListRef()[1].toTensor().is_same(b));
   const uint64_t first = look.number;
   {
-    const sgd::ListenerScope scope(look);
+    const sgd::Observed scope(look);
     net.forward({list}, {{"factor", 3.0}});
   }
   CHECK(look.number != first);

@@ -1,4 +1,4 @@
-#include "sightglass/trace/script_export.hpp"
+#include "sightglass/trace/script/script_export.hpp"
 
 #include <torch/torch.h>
 

@@ -1,4 +1,4 @@
-#include "sightglass/trace/script_marks.hpp"
+#include "sightglass/trace/script/script_marks.hpp"
 
 #include <torch/torch.h>
 

@@ -1,4 +1,4 @@
-#include "sightglass/trace/signature.hpp"
+#include "sightglass/trace/learning/signature.hpp"
 
 #include "support/catch.hpp"
 #include "support/nets.hpp"
@@ -17,7 +17,7 @@ sgd::Signature record(const torch::nn::Module& module, const Tensor& x, Run run)
   for (const Tensor& parameter : module.parameters()) state.push_back(parameter);
   sgd::Recorder recorder({x}, state, module.buffers());
   const torch::NoGradGuard no_gradients;
-  const sgd::ListenerScope scope(recorder);
+  const sgd::Observed scope(recorder);
   std::vector<Tensor> values{x};
   recorder.mark(&module, Side::begin, values);
   values = {run(x)};
@@ -61,7 +61,7 @@ TEST_CASE("marks inside of a run become spans, the inner ones first", "[signatur
   std::vector<Tensor> seen;
   sgd::Recorder recorder({}, {}, {});
   {
-    const sgd::ListenerScope scope(recorder);
+    const sgd::Observed scope(recorder);
     std::vector<Tensor> values{torch::ones({2})};
     recorder.mark(&a, Side::begin, values);
     values = {torch::relu(values[0])};
@@ -88,7 +88,7 @@ TEST_CASE("several results of one operation are told apart", "[signature]") {
   sgd::Recorder recorder({}, {}, {});
   const int place = 0;
   {
-    const sgd::ListenerScope scope(recorder);
+    const sgd::Observed scope(recorder);
     const Tensor x = torch::ones({4});
     auto parts = x.chunk(2);
     std::vector<Tensor> values{parts[1], torch::Tensor(), parts[0]};
@@ -159,7 +159,7 @@ TEST_CASE("tensors that a layer stores are known as survivors", "[signature]") {
   Tensor stored;
   sgd::Recorder recorder({}, {}, {});
   {
-    const sgd::ListenerScope scope(recorder);
+    const sgd::Observed scope(recorder);
     stored = torch::ones({2}) * 2;
     torch::relu(stored);
   }

@@ -1,6 +1,6 @@
-#include "sightglass/trace/signature_store.hpp"
+#include "sightglass/trace/learning/signature_store.hpp"
 
-#include "sightglass/trace/module.hpp"
+#include "sightglass/trace/learning/module.hpp"
 #include "support/catch.hpp"
 
 namespace sgd = sightglass::detail;

@@ -1,5 +1,5 @@
 #include <sightglass/hooks/script_layer.hpp>
-#include <sightglass/trace/split.hpp>
+#include <sightglass/trace/script/split.hpp>
 
 #include <string>
 

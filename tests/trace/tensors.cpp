@@ -73,7 +73,7 @@ TEST_CASE("arguments and results are the top of the stack", "[tensors]") {
         CHECK(sgd::results(op, stack)[0].isTensor());
       });
   {
-    const sgd::ListenerScope scope(spy);
+    const sgd::Observed scope(spy);
     torch::add(a, b);
     a.mul_(b);
   }
@@ -91,7 +91,7 @@ TEST_CASE("what an operation writes is read off its schema", "[tensors]") {
       },
       [](const auto&, const auto&) {});
   {
-    const sgd::ListenerScope scope(spy);
+    const sgd::Observed scope(spy);
     torch::add(a, b);
     a.add_(b);
     torch::add_out(out, a, b);

@@ -1,6 +1,6 @@
-#include <sightglass/hooks/watch.hpp>
-#include <sightglass/trace/split.hpp>
-#include <sightglass/trace/traced.hpp>
+#include <sightglass/hooks/detail/watch.hpp>
+#include <sightglass/trace/script/split.hpp>
+#include <sightglass/trace/script/traced.hpp>
 
 #include "support/catch.hpp"
 #include "support/nets.hpp"

@@ -2,7 +2,7 @@
 
 #include <thread>
 
-#include "sightglass/trace/module.hpp"
+#include "sightglass/trace/learning/module.hpp"
 #include "support/catch.hpp"
 
 namespace sgd = sightglass::detail;
@@ -154,7 +154,7 @@ TEST_CASE("a listener that was there before is not pushed aside", "[tracker]") {
   const auto notes = std::make_shared<Notes>();
   const int place = 0;
   {
-    const sgd::ListenerScope scope(silent);
+    const sgd::Observed scope(silent);
     tracker->subscribe(&place, notes);
     CHECK(sgd::state().listener == &silent);
     notes->remove();

@@ -1,4 +1,4 @@
-#include "sightglass/train/batch_statistics.hpp"
+#include "sightglass/train/detail/batch_statistics.hpp"
 
 #include "support/catch.hpp"
 #include "support/nets.hpp"

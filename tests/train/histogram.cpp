@@ -1,4 +1,4 @@
-#include "sightglass/train/histogram.hpp"
+#include "sightglass/train/detail/histogram.hpp"
 
 #include "support/catch.hpp"
 

@@ -1,4 +1,4 @@
-#include "sightglass/train/moments.hpp"
+#include "sightglass/train/detail/moments.hpp"
 
 #include "support/catch.hpp"
 

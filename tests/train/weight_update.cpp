@@ -1,4 +1,4 @@
-#include "sightglass/train/weight_update.hpp"
+#include "sightglass/train/detail/weight_update.hpp"
 
 #include "support/catch.hpp"
 

@@ -8,7 +8,7 @@
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/methods/eigen_cam.hpp"
 #include "sightglass/cam/methods/grad_cam.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass {
 

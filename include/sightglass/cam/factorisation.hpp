@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "sightglass/cam/cut.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "sightglass/cam/explanation.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass {
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -13,12 +12,13 @@
 
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/explanation.hpp"
-#include "sightglass/cam/layout.hpp"
-#include "sightglass/cam/model.hpp"
-#include "sightglass/cam/tails.hpp"
+#include "sightglass/model/detail/layout.hpp"
+#include "sightglass/model/model.hpp"
+#include "sightglass/model/detail/tails.hpp"
 #include "sightglass/cam/target.hpp"
-#include "sightglass/trace/last_linear.hpp"
+#include "sightglass/trace/observers/last_linear.hpp"
 #include "sightglass/trace/tensors.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -38,8 +38,7 @@ class Pass {
                 input.defined() ? c10::str(input.sizes()) : std::string("an undefined tensor"),
                 "; expected a batch [N, C, *S]");
     TORCH_CHECK(!layers.empty(), "layers: came none; give at least one");
-    const c10::InferenceMode gradients_are_possible(false);
-    const at::AutoGradMode no_graph_yet(false);
+    const detail::NoGraphYet no_graph_yet;
     const auto tracker = detail::Tracker::of_thread();
     for (const Layer& layer : layers) {
       layers_.push_back(model.layer(layer));
@@ -76,7 +75,7 @@ class Pass {
   template <class Method>
   Explanation explain(size_t layer, const Method& method, const Target& target = {}) const {
     const Cut cut = at(layer, target);
-    const at::NoGradGuard no_gradients;
+    const detail::NoGraph no_graph;
     at::Tensor map = method(cut);
     const Cut given = cut.as_given();
     const at::Tensor activations = given.activations();
@@ -171,21 +170,20 @@ class Pass {
       return cut;
     }
     at::Tensor scores_of(const at::Tensor& input, const at::Tensor& images) override {
-      const at::NoGradGuard no_gradients;
+      const detail::NoGraph no_graph;
       return target_.of(pass_.output(), images).scores(pass_.output_for(input.to(pass_.input_.dtype())));
     }
     at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) override {
-      const at::NoGradGuard no_gradients;
+      const detail::NoGraph no_graph;
       return target_.of(pass_.output(), images).scores(output_with(activations, images));
     }
     at::Tensor output_with(const at::Tensor& activations, const at::Tensor& images) override {
-      const at::NoGradGuard no_gradients;
+      const detail::NoGraph no_graph;
       const at::Tensor given = activations.to(pass_.points_[layer_]->activations().options());
       return pass_.run_tail(layer_, given, images);
     }
     at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) override {
-      const c10::InferenceMode gradients_are_possible(false);
-      const at::AutoGradMode with_graph(true);
+      const detail::WithGraph with_graph;
       const at::Tensor leaf = input.detach().to(pass_.input_.dtype()).clone().requires_grad_();
       const at::Tensor score = target_.of(pass_.output(), images).scores(run(pass_.model_, leaf));
       return differentiated([&] { return torch::autograd::grad({score.sum()}, {leaf}).front(); });
@@ -201,8 +199,7 @@ class Pass {
   std::shared_ptr<Evidence> evidence_for(const Target& target) const {
     std::shared_ptr<Evidence>& evidence = evidence_[target.id()];
     if (evidence == nullptr) {
-      const c10::InferenceMode gradients_are_possible(false);
-      const at::AutoGradMode with_graph(true);
+      const detail::WithGraph with_graph;
       evidence = std::make_shared<Evidence>(Evidence{target, target.scores(output_), target.classes(output_), {}});
     }
     return evidence;
@@ -214,8 +211,7 @@ class Pass {
                 points_.front()->name(),
                 "\": the model (or the target function) works without gradients after it, by a "
                 "NoGradGuard, detach() or integers");
-    const c10::InferenceMode gradients_are_possible(false);
-    const at::AutoGradMode with_graph(true);
+    const detail::WithGraph with_graph;
     std::vector<at::Tensor> handles;
     for (const auto& point : points_) handles.push_back(point->handle());
     std::vector<at::Tensor> found = differentiated([&] {
@@ -236,8 +232,7 @@ class Pass {
   bool is_row_of_output(const Target& target) const { return target.is_output_at_class() && output_.dim() == 2; }
 
   at::Tensor hessian_times(const Evidence& evidence, size_t layer, const at::Tensor& vector) const {
-    const c10::InferenceMode gradients_are_possible(false);
-    const at::AutoGradMode with_graph(true);
+    const detail::WithGraph with_graph;
     const at::Tensor& handle = points_[layer]->handle();
     const at::Tensor first = torch::autograd::grad({evidence.score.sum()}, {handle}, {}, /*retain_graph=*/true,
                                                    /*create_graph=*/true, /*allow_unused=*/true)
@@ -264,7 +259,7 @@ class Pass {
     }
     detail::AxisObserver observer;
     {
-      const detail::ListenerScope listening(observer);
+      const detail::Observed listening(observer);
       output_ = run(model_, input_);
     }
     for (size_t i = 0; i < size(); ++i) {

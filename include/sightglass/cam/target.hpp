@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
 
 #include <functional>
 #include <memory>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "sightglass/trace/tensors.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -163,7 +163,7 @@ class Target {
   }
 
   static Target difference_of(const Classes& classes, const at::Tensor& others, double alpha) {
-    const c10::InferenceMode can_be_saved(false);
+    const detail::Saveable saveable;
     const at::Tensor saved = others.clone();
     return {"classes against others", classes,
             [score = score_of(classes), saved, alpha](const at::Tensor& output) {
@@ -213,7 +213,7 @@ class Target {
     const auto lowest = indices.min().item<int64_t>();
     const auto highest = indices.max().item<int64_t>();
     // Autograd saves them, which it cannot do with inference tensors.
-    const c10::InferenceMode can_be_saved(false);
+    const detail::Saveable saveable;
     return [indices = indices.to(at::kLong, /*non_blocking=*/false, /*copy=*/true), lowest,
             highest](const at::Tensor& output) {
       check_output(output);
@@ -228,7 +228,7 @@ class Target {
   /// Indices that have been checked, or that an output gave: a GPU is not waited for to look at them.
   static Classes known(at::Tensor indices) {
     if (indices.is_inference()) {
-      const c10::InferenceMode can_be_saved(false);
+      const detail::Saveable saveable;
       indices = indices.clone();
     }
     return [indices = std::move(indices)](const at::Tensor& output) {

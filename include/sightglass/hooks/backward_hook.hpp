@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/core/grad_mode.h>
-
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -9,8 +7,9 @@
 #include <vector>
 
 #include "sightglass/hooks/script_layer.hpp"
-#include "sightglass/hooks/watch.hpp"
+#include "sightglass/hooks/detail/watch.hpp"
 #include "sightglass/trace/gradient_share.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -46,7 +45,7 @@ class [[nodiscard]] BackwardHook {
     Hook(Layer layer, Fn fn) : layer_(std::move(layer)), fn_(std::move(fn)) {}
 
     at::Tensor enter(size_t index, const at::Tensor& input, detail::Arrival arrival) override {
-      if (index != 0 || arrival == detail::Arrival::late || !at::GradMode::is_enabled() || !input.requires_grad())
+      if (index != 0 || arrival == detail::Arrival::late || !detail::makes_graph() || !input.requires_grad())
         return input;
       return calls_.enter(input, [weak = this->weak_from_this()](const at::Tensor& in, const at::Tensor& out) {
         if (const auto hook = weak.lock()) hook->call(in, out);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "sightglass/hooks/script_layer.hpp"
-#include "sightglass/hooks/watch.hpp"
+#include "sightglass/hooks/detail/watch.hpp"
 #include "sightglass/trace/gradient.hpp"
 #include "sightglass/trace/structure.hpp"
 
@@ -242,7 +242,7 @@ class [[nodiscard]] Capture {
   /// Ends the capture; what was captured stays. May be called again.
   void remove() {
     if (watch_.active()) {
-      const detail::KeyOff unseen;
+      const detail::Unwatched unseen;
       store_->settle();
     }
     watch_.remove();

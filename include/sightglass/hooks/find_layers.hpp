@@ -54,9 +54,8 @@ inline LayerFilter leaves() {
 template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
 std::vector<Layer> find_layers(const Model& model, const LayerFilter& filter = leaves()) {
   std::vector<Layer> chosen;
-  const auto root = detail::root_of(model);
-  for (const auto& item : root->named_modules("", false)) {
-    Layer layer(detail::place_by_name(root, item.key()));
+  for (detail::Place& place : detail::all_places(detail::root_of(model))) {
+    Layer layer(std::move(place));
     if (filter(layer)) chosen.push_back(std::move(layer));
   }
   return chosen;
@@ -65,9 +64,10 @@ std::vector<Layer> find_layers(const Model& model, const LayerFilter& filter = l
 /// The same for a TorchScript model.
 inline std::vector<Layer> find_layers(const torch::jit::Module& model, const LayerFilter& filter = leaves()) {
   std::vector<Layer> chosen;
+  const auto owner = detail::ScriptModel::of(model);
   for (const auto& item : model.named_modules()) {
     if (item.name.empty()) continue;
-    Layer candidate = layer(model, item.name);
+    Layer candidate(detail::place_in_script(owner, item.name, item.value));
     if (filter(candidate)) chosen.push_back(std::move(candidate));
   }
   return chosen;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "sightglass/hooks/script_layer.hpp"
-#include "sightglass/hooks/watch.hpp"
+#include "sightglass/hooks/detail/watch.hpp"
 
 namespace sightglass {
 

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "sightglass/hooks/place.hpp"
+#include "sightglass/hooks/detail/place.hpp"
 
 namespace sightglass {
 
@@ -15,7 +15,7 @@ namespace sightglass {
 class HookPointImpl : public torch::nn::Module, public detail::Announcing {
  public:
   at::Tensor forward(at::Tensor x) {
-    if (detail::state().listener == nullptr) return x;
+    if (detail::listener() == nullptr) return x;
     std::vector<at::Tensor> values{std::move(x)};
     detail::announce(this, detail::Side::begin, values);
     detail::announce(this, detail::Side::end, values);

@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "sightglass/hooks/place.hpp"
+#include "sightglass/hooks/detail/place.hpp"
 
 // LibTorch keeps these to itself, so that no class can be derived from its instance norms without them.
 namespace sightglass::detail {
@@ -60,7 +60,7 @@ void announce_result(const torch::nn::Module* place, Value& value) {
 /// Runs `forward` between its two marks. One thread-local read when nobody watches.
 template <class Result, class... Arguments, class Run>
 Result announced(const torch::nn::Module* place, const Run& run, Arguments... arguments) {
-  if (state().listener == nullptr) return run(std::forward<Arguments>(arguments)...);
+  if (listener() == nullptr) return run(std::forward<Arguments>(arguments)...);
   std::tuple<Held<Arguments>...> held(std::forward<Arguments>(arguments)...);
   return std::apply(
       [&](auto&... values) -> Result {

@@ -10,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "sightglass/hooks/place.hpp"
+#include "sightglass/hooks/detail/find_place.hpp"
+#include "sightglass/hooks/detail/module_like.hpp"
 
 namespace sightglass {
 

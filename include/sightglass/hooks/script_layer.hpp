@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "sightglass/hooks/layer.hpp"
-#include "sightglass/trace/script.hpp"
+#include "sightglass/trace/script/script.hpp"
 
 namespace sightglass {
 
@@ -16,28 +16,28 @@ namespace detail {
 
 inline bool has_submodules(const torch::jit::Module& module) { return module.children().size() > 0; }
 
+/// The place of `module`, called `name` in the model that `owner` watches.
+inline Place place_in_script(std::shared_ptr<ScriptModel> owner, const std::string& name,
+                             const torch::jit::Module& module) {
+  owner->want(name);
+  const auto type = module.type()->name();
+  return {
+      name, type ? type->name() : "Module", {}, module._ivalue().get(), std::move(owner), !has_submodules(module), "",
+      ""};
+}
+
 inline Place place_in_script(const torch::jit::Module& model, const std::string& name) {
   std::vector<std::string> names;
-  torch::jit::Module found;
-  bool exists = false;
   for (const auto& item : model.named_modules()) {
     if (item.name.empty()) continue;
+    if (item.name == name) return place_in_script(ScriptModel::of(model), name, item.value);
     names.push_back(item.name);
-    if (item.name != name) continue;
-    found = item.value;
-    exists = true;
   }
   TORCH_CHECK(!names.empty(), "layer \"", name,
               "\": the TorchScript model has no submodules at all (torch::jit::freeze removes "
               "them); save it before freezing");
-  TORCH_CHECK(exists, "layer \"", name,
-              "\": no such submodule of the TorchScript model; nearest: ", nearest(name, names),
-              "; sightglass::layers(model, input) lists them all");
-  auto owner = ScriptModel::of(model);
-  owner->want(name);
-  const auto type = found.type()->name();
-  return {name, type ? type->name() : "Module", {}, found._ivalue().get(), std::move(owner), !has_submodules(found), "",
-          ""};
+  C10_THROW_ERROR(Error, c10::str("layer \"", name, "\": no such submodule of the TorchScript model; nearest: ",
+                                  nearest(name, names), "; sightglass::layers(model, input) lists them all"));
 }
 
 }  // namespace detail

@@ -7,10 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/detail/chunks.hpp"
 #include "sightglass/cam/explain.hpp"
 #include "sightglass/metrics/drop_increase.hpp"
 #include "sightglass/metrics/similarity.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -96,7 +97,7 @@ template <class Method>
 Adcc adcc(const Model& model, const at::Tensor& input, const Layer& layer, const Method& method,
           const Target& target = {}, const AdccOptions& options = {}) {
   model.check_evaluation();
-  const at::NoGradGuard no_gradients;
+  const detail::NoGraph no_graph;
   detail::ChunkedExplainer<Method> explainer(model, layer, method, target, options, input);
   const Explanation whole = explainer.explain(input);
   const auto scores_of = [&](const at::Tensor& map) -> AdccScores {

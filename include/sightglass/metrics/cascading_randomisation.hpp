@@ -7,11 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/detail/chunks.hpp"
 #include "sightglass/cam/explain.hpp"
 #include "sightglass/metrics/drop_increase.hpp"
 #include "sightglass/metrics/randomised_parameters.hpp"
 #include "sightglass/metrics/similarity.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -89,7 +90,7 @@ CascadingRandomisation cascading_randomisation(const Model& model, const at::Ten
                                                const Method& method, const Target& target = {},
                                                const CascadingRandomisationOptions& options = {}) {
   TORCH_CHECK(options.draws > 0, "draws: came ", options.draws, ", expected at least 1");
-  const at::NoGradGuard no_gradients;
+  const detail::NoGraph no_graph;
   const Pass pass(model, input, {layer}, detail::tail_for<Method>);
   const Explanation original = pass.explain(0, method, target);
   const Target same = target.of(pass.output(), at::arange(input.size(0), at::kLong));

@@ -5,11 +5,12 @@
 #include <cstdint>
 
 #include "sightglass/cam/explanation.hpp"
-#include "sightglass/cam/model.hpp"
-#include "sightglass/cam/random.hpp"
+#include "sightglass/model/model.hpp"
+#include "sightglass/cam/detail/random.hpp"
 #include "sightglass/cam/target.hpp"
-#include "sightglass/metrics/check.hpp"
+#include "sightglass/metrics/detail/check.hpp"
 #include "sightglass/trace/tensors.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -51,7 +52,7 @@ inline DropIncrease drop_increase(const Model& model, const at::Tensor& input, c
                                   const Target& target = {}, uint64_t seed = 0) {
   detail::check_batch(explanation, input);
   model.check_evaluation();
-  const at::NoGradGuard no_gradients;
+  const detail::NoGraph no_graph;
   const at::Tensor output = model.forward(input);
   const Target of_images = target.of(output, at::arange(input.size(0), at::kLong));
   const at::Tensor y = target.scores(output);

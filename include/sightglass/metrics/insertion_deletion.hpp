@@ -6,12 +6,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/detail/chunks.hpp"
 #include "sightglass/cam/explanation.hpp"
-#include "sightglass/cam/model.hpp"
+#include "sightglass/model/model.hpp"
 #include "sightglass/cam/target.hpp"
-#include "sightglass/metrics/check.hpp"
+#include "sightglass/metrics/detail/check.hpp"
 #include "sightglass/metrics/order.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -71,7 +72,7 @@ inline InsertionDeletion insertion_deletion(const Model& model, const at::Tensor
   detail::check_batch(explanation, input);
   TORCH_CHECK(options.steps > 0, "steps: came ", options.steps, ", expected at least 1");
   model.check_evaluation();
-  const at::NoGradGuard no_gradients;
+  const detail::NoGraph no_graph;
   const at::Tensor output = model.forward(input);
   const at::Tensor order = detail::places_by_relevance(explanation, input.sizes().slice(2));
   const at::Tensor baseline = at::full_like(input, options.baseline);

@@ -6,7 +6,7 @@
 #include <tuple>
 
 #include "sightglass/cam/explanation.hpp"
-#include "sightglass/cam/random.hpp"
+#include "sightglass/cam/detail/random.hpp"
 #include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {

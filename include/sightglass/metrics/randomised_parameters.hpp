@@ -1,15 +1,15 @@
 #pragma once
 
 #include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
 
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "sightglass/cam/model.hpp"
-#include "sightglass/cam/random.hpp"
+#include "sightglass/model/model.hpp"
+#include "sightglass/cam/detail/random.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -67,8 +67,8 @@ class RandomisedParameters {
   };
 
   static void write(const Parameter& parameter, const at::Tensor& values) {
-    const c10::InferenceMode as_it_was_made(parameter.value.is_inference());
-    const at::NoGradGuard no_gradients;
+    const detail::LikeThatOf as_it_was_made(parameter.value);
+    const detail::NoGraph no_graph;
     parameter.value.variable_data().copy_(values);
   }
 

@@ -6,14 +6,15 @@
 #include <cstdint>
 #include <vector>
 
-#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/detail/chunks.hpp"
 #include "sightglass/cam/explanation.hpp"
-#include "sightglass/cam/model.hpp"
-#include "sightglass/cam/random.hpp"
+#include "sightglass/model/model.hpp"
+#include "sightglass/cam/detail/random.hpp"
 #include "sightglass/cam/target.hpp"
-#include "sightglass/metrics/check.hpp"
+#include "sightglass/metrics/detail/check.hpp"
 #include "sightglass/metrics/linear_imputation.hpp"
 #include "sightglass/metrics/order.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -73,7 +74,7 @@ inline Road road(const Model& model, const at::Tensor& input, const Explanation&
   detail::check_batch(explanation, input);
   detail::check_road(input, options);
   model.check_evaluation();
-  const at::NoGradGuard no_gradients;
+  const detail::NoGraph no_graph;
   const at::Tensor output = model.forward(input);
   const at::IntArrayRef size = input.sizes().slice(2);
   const at::Tensor most = detail::places_by_relevance(explanation, size).to(input.device());

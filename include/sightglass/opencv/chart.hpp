@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "sightglass/opencv/colour_map.hpp"
-#include "sightglass/opencv/frame.hpp"
+#include "sightglass/opencv/detail/frame.hpp"
 
 namespace sightglass {
 

@@ -9,7 +9,7 @@
 
 #include "sightglass/opencv/axis.hpp"
 #include "sightglass/opencv/colour_map.hpp"
-#include "sightglass/opencv/text.hpp"
+#include "sightglass/opencv/detail/text.hpp"
 
 namespace sightglass {
 

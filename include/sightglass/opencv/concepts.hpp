@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "sightglass/opencv/overlay.hpp"
-#include "sightglass/opencv/text.hpp"
+#include "sightglass/opencv/detail/text.hpp"
 
 namespace sightglass {
 

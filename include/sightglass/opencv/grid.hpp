@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "sightglass/opencv/preprocessing.hpp"
-#include "sightglass/opencv/text.hpp"
+#include "sightglass/opencv/detail/text.hpp"
 
 namespace sightglass {
 

@@ -11,7 +11,7 @@
 
 #include "sightglass/opencv/colour_bar.hpp"
 #include "sightglass/opencv/colour_map.hpp"
-#include "sightglass/opencv/frame.hpp"
+#include "sightglass/opencv/detail/frame.hpp"
 
 namespace sightglass {
 

@@ -86,17 +86,20 @@ C10_EXPORT inline ThreadState& state() {
   return of_thread;
 }
 
+/// Who is told on this thread; null: nobody.
+inline Listener* listener() { return state().listener; }
+
 /// Included or not, never excluded: exclusion would win over the inclusion that a probe inside an operation needs.
 inline void switch_key(bool on) { c10::impl::tls_set_dispatch_key_included(intercepted_key, on); }
 
 /// Switches the key off while an operation is handled. Afterwards it is on if someone listens: a listener that left in
 /// the meantime, or died in a scope (`c10::InferenceMode`, autocast) that put the thread's state back, leaves it off.
-class KeyOff {
+class Unwatched {
  public:
-  KeyOff() : was_inside_(std::exchange(state().inside, true)) { switch_key(false); }
-  KeyOff(const KeyOff&) = delete;
-  KeyOff& operator=(const KeyOff&) = delete;
-  ~KeyOff() {
+  Unwatched() : was_inside_(std::exchange(state().inside, true)) { switch_key(false); }
+  Unwatched(const Unwatched&) = delete;
+  Unwatched& operator=(const Unwatched&) = delete;
+  ~Unwatched() {
     state().inside = was_inside_;
     switch_key(!was_inside_ && state().listener != nullptr);
   }
@@ -108,7 +111,7 @@ class KeyOff {
 /// The boxed fallback. Autograd's worker threads inherit the key but have no listener: they simply go on.
 inline void intercept(const OperatorHandle& op, Stack* stack) {
   Listener* const listener = state().listener;
-  const KeyOff off;
+  const Unwatched off;
   if (listener == nullptr) {
     op.callBoxed(*stack);
   } else {
@@ -168,16 +171,16 @@ inline void listen(Listener* listener) {
 }
 
 /// Listens for the length of a scope, in place of whoever did before; may be opened while an operation is handled.
-class ListenerScope {
+class Observed {
  public:
-  explicit ListenerScope(Listener& listener)
+  explicit Observed(Listener& listener)
       : outer_(std::exchange(state().listener, &listener)), was_inside_(std::exchange(state().inside, false)) {
     register_fallback();
     switch_key(true);
   }
-  ListenerScope(const ListenerScope&) = delete;
-  ListenerScope& operator=(const ListenerScope&) = delete;
-  ~ListenerScope() {
+  Observed(const Observed&) = delete;
+  Observed& operator=(const Observed&) = delete;
+  ~Observed() {
     state().listener = outer_;
     state().inside = was_inside_;
     switch_key(!was_inside_ && outer_ != nullptr);

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "sightglass/trace/elision.hpp"
-#include "sightglass/trace/follower.hpp"
+#include "sightglass/trace/learning/follower.hpp"
 
 /// All that is watched on one thread: it listens while there is somebody to tell.
 namespace sightglass::detail {
@@ -52,6 +52,7 @@ class C10_EXPORT Tracker final : public Listener {
       found = followers_.end() - 1;
     } else {
       (*found)->renew_state();
+      forget_readers([&](const Follower* follower) { return follower == found->get(); });
     }
     note_readers(**found);
     (*found)->subscribe(place, std::move(subscriber));
@@ -123,7 +124,7 @@ class C10_EXPORT Tracker final : public Listener {
     if (in_backward()) return;
     const std::vector<std::shared_ptr<Subscriber>> subscribers = subscribers_of(place);
     if (subscribers.empty()) return;
-    const KeyOff off;
+    const Unwatched off;
     const Handling handling(handling_);
     if (side == Side::begin) {
       for (const auto& subscriber : subscribers) {
@@ -186,12 +187,17 @@ class C10_EXPORT Tracker final : public Listener {
     if (state().listener == nullptr || state().listener == this) listen(this);
   }
 
-  /// Its parameters, as they are now, betray the follower's owner.
+  /// Its parameters, as they are now, tell that the follower's owner runs.
   void note_readers(Follower& follower) {
-    const auto is_its = [&](const Reader& reader) { return reader.second == &follower; };
-    readers_.erase(std::remove_if(readers_.begin(), readers_.end(), is_its), readers_.end());
     for (const TensorRef& tensor : follower.state()) readers_.emplace_back(tensor.impl(), &follower);
-    std::sort(readers_.begin(), readers_.end());
+    readers_are_sorted_ = false;
+  }
+
+  template <class IsIts>
+  void forget_readers(const IsIts& is_its) {
+    readers_.erase(
+        std::remove_if(readers_.begin(), readers_.end(), [&](const Reader& reader) { return is_its(reader.second); }),
+        readers_.end());
   }
 
   void purge() {
@@ -207,9 +213,7 @@ class C10_EXPORT Tracker final : public Listener {
     }
     if (!unused.empty()) {
       const auto is_unused = [&](const Follower* follower) { return unused.count(follower) != 0; };
-      readers_.erase(std::remove_if(readers_.begin(), readers_.end(),
-                                    [&](const auto& reader) { return is_unused(reader.second); }),
-                     readers_.end());
+      forget_readers(is_unused);
       followers_.erase(std::remove_if(followers_.begin(), followers_.end(),
                                       [&](const auto& follower) { return is_unused(follower.get()); }),
                        followers_.end());
@@ -245,6 +249,7 @@ class C10_EXPORT Tracker final : public Listener {
   /// Writes the operation into the history; notes the followers whose parameters it reads, and does not write.
   void record(const OperatorHandle& op, const Stack& stack) {
     let_go_of_the_past();
+    if (!std::exchange(readers_are_sorted_, true)) std::sort(readers_.begin(), readers_.end());
     Event& event = history_.begin(&op.schema());
     const bool wanted = wants_history();
     keep_alive_ = wanted && std::any_of(followers_.begin(), followers_.end(),
@@ -317,7 +322,8 @@ class C10_EXPORT Tracker final : public Listener {
   std::vector<Follower*> touched_;
   std::vector<Follower*> under_way_;
   using Reader = std::pair<const void*, Follower*>;
-  std::vector<Reader> readers_;  // a parameter's address and whose it is, sorted
+  std::vector<Reader> readers_;  // a parameter's address and whose it is, sorted when operations are told
+  bool readers_are_sorted_ = true;
   std::unordered_map<const void*, std::vector<std::shared_ptr<Subscriber>>> marked_;
   std::vector<std::pair<const void*, std::vector<at::Tensor>>> open_;  // marked places that have begun
   std::vector<std::pair<const void*, std::weak_ptr<Keeper>>> kept_;

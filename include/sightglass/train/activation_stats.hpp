@@ -7,13 +7,13 @@
 #include <utility>
 #include <vector>
 
-#include "sightglass/train/batch_statistics.hpp"
+#include "sightglass/train/detail/batch_statistics.hpp"
 #include "sightglass/train/record_file.hpp"
 #include "sightglass/train/recorded_batches.hpp"
 #include "sightglass/train/stats_export.hpp"
 #include "sightglass/train/stats_history.hpp"
 #include "sightglass/train/watched_layers.hpp"
-#include "sightglass/train/weight_update.hpp"
+#include "sightglass/train/detail/weight_update.hpp"
 
 namespace sightglass {
 
@@ -108,7 +108,7 @@ class ActivationStats : public StatsHistory {
   }
   void before_batch() {
     if (!batches_.begin()) return;
-    const detail::KeyOff unwatched;
+    const detail::Unwatched unwatched;
     for (detail::WeightCopies& copies : weights_) copies.take();
   }
   void after_batch();
@@ -174,7 +174,7 @@ inline ActivationStats::ActivationStats(std::shared_ptr<torch::nn::Module> root,
 inline void ActivationStats::after_batch() {
   const int64_t number = batches_.number();
   if (!batches_.end()) return;
-  const detail::KeyOff unwatched;
+  const detail::Unwatched unwatched;
   const std::shared_ptr<detail::BatchStatistics> present = std::exchange(present_, nullptr);
   for (size_t i = 0; i < weights_.size(); ++i) present->note_update(i, weights_[i].ratio());
   const BatchRecord record = present->collect(number);

@@ -117,7 +117,7 @@ class HookCallback {
     auto hooks = std::make_shared<std::vector<BackwardHook>>();
     for (size_t i = 0; i < layers_.size(); ++i) {
       hooks->emplace_back(layers_[i], [this, i](const Layer&, const at::Tensor& in, const at::Tensor& out) {
-        const detail::KeyOff unwatched;
+        const detail::Unwatched unwatched;
         tell(i, {in}, {out});
       });
     }

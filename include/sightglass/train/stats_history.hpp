@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "sightglass/hooks/nearest.hpp"
+#include "sightglass/trace/nearest.hpp"
 
 namespace sightglass {
 

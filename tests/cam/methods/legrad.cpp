@@ -1,6 +1,6 @@
 #include <sightglass/cam/explain.hpp>
 #include <sightglass/cam/methods/legrad.hpp>
-#include <sightglass/cam/reshape.hpp>
+#include <sightglass/cam/reshaped.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/detail/chunks.hpp"
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/pass.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 #include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "sightglass/cam/cut.hpp"
-#include "sightglass/cam/full_precision.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/trace/scopes.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass {
 
@@ -19,7 +19,7 @@ inline at::Tensor cam(const at::Tensor& activations, const at::Tensor& weights) 
   TORCH_CHECK(activations.dim() >= 3, "activations: came ", activations.sizes(), ", expected [N, C, *S]");
   TORCH_CHECK(weights.dim() == 2 && weights.size(1) == activations.size(1), "weights: came ", weights.sizes(),
               ", expected [K, ", activations.size(1), "] for activations ", activations.sizes());
-  const detail::FullPrecision full_precision;
+  const detail::WithoutAutocast without_autocast;
   const at::Tensor flat = at::matmul(weights, activations.flatten(2));  // [K, C] x [N, C, S]
   std::vector<int64_t> shape{activations.size(0), weights.size(0)};
   for (int64_t d = 2; d < activations.dim(); ++d) shape.push_back(activations.size(d));

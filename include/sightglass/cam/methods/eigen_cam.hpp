@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "sightglass/cam/cut.hpp"
-#include "sightglass/cam/full_precision.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/trace/scopes.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass {
 
@@ -54,7 +54,7 @@ inline at::Tensor first_eigenvector(const at::Tensor& matrix) {
 /// chance.
 inline at::Tensor eigen_cam(const at::Tensor& activations, Centring centring = Centring::none) {
   detail::check_activations(activations);
-  const detail::FullPrecision full_precision;
+  const detail::WithoutAutocast without_autocast;
   at::Tensor a = activations.flatten(2);  // [N, C, P]
   if (centring == Centring::channel_means) a = a - a.mean(2, true);
   const bool by_places = a.size(2) <= a.size(1);

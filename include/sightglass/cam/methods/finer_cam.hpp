@@ -9,6 +9,7 @@
 
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/methods/grad_cam.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -37,7 +38,7 @@ struct FinerCam {
     const at::Tensor output = cut.output();
     TORCH_CHECK(classes > 0 && output.dim() == 2 && classes < output.size(1), "classes: came ", classes,
                 " to compare with, the model gives ", output.size(1), " in all");
-    const at::NoGradGuard no_gradients;
+    const detail::NoGraph no_graph;
     at::Tensor distance = (output - output.gather(1, cut.classes().unsqueeze(1))).abs();
     distance.scatter_(1, cut.classes().unsqueeze(1), INFINITY);
     const at::Tensor others = std::get<1>(distance.topk(classes, 1, /*largest=*/false));

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "sightglass/cam/cut.hpp"
-#include "sightglass/cam/weigh.hpp"
-#include "sightglass/trace/biases.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
+#include "sightglass/trace/observers/biases.hpp"
 
 namespace sightglass {
 
@@ -56,7 +56,7 @@ struct FullGrad {
     detail::BiasGradients biases;
     std::vector<at::Tensor> all;
     {
-      const detail::ListenerScope listening(biases);
+      const detail::Observed listening(biases);
       all.push_back(cut.input_gradients(x, at::arange(x.size(0), at::kLong)).to(dtype) * x.to(dtype));
     }
     for (const auto& term : biases.terms()) {

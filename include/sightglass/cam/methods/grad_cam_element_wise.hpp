@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "sightglass/cam/cut.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "sightglass/cam/cut.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass {
 

@@ -5,7 +5,7 @@
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/explanation.hpp"
 #include "sightglass/cam/methods/grad_cam.hpp"
-#include "sightglass/trace/rectified.hpp"
+#include "sightglass/trace/observers/rectified.hpp"
 
 namespace sightglass {
 
@@ -21,7 +21,7 @@ struct GuidedBackprop {
   /// The same for each input channel, signed: `[N, C, *S]`.
   at::Tensor attributions(const Cut& cut) const {
     detail::RectifiedGradients guided;
-    const detail::ListenerScope listening(guided);
+    const detail::Observed listening(guided);
     const at::Tensor x = cut.input();
     return cut.input_gradients(x, at::arange(x.size(0), at::kLong));
   }

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/detail/chunks.hpp"
 #include "sightglass/cam/cut.hpp"
 
 namespace sightglass {

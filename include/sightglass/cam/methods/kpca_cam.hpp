@@ -4,7 +4,7 @@
 
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/methods/eigen_cam.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass {
 

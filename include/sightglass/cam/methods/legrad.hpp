@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cstdint>
@@ -11,8 +10,9 @@
 #include <vector>
 
 #include "sightglass/cam/cut.hpp"
-#include "sightglass/cam/weigh.hpp"
-#include "sightglass/trace/attention.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
+#include "sightglass/trace/observers/attention.hpp"
+#include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
 
@@ -107,7 +107,7 @@ struct LeGrad {
     const at::Tensor x = cut.input();
     detail::AttentionGradients attention;
     {
-      const detail::ListenerScope listening(attention);
+      const detail::Observed listening(attention);
       (void)cut.input_gradients(x, at::arange(x.size(0), at::kLong));
     }
     detail::AttentionSum sum(cut.activations());
@@ -116,8 +116,7 @@ struct LeGrad {
   }
 
   at::Tensor by_blocks(const Cut& cut) const {
-    const c10::InferenceMode gradients_are_possible(false);
-    const at::AutoGradMode with_graph(true);
+    const detail::WithGraph with_graph;
     const at::Tensor x = cut.input().detach().clone().requires_grad_();
     const Target target = cut.target().of(cut.output(), at::arange(x.size(0), at::kLong));
     detail::AttentionGradients attention;
@@ -144,9 +143,9 @@ struct LeGrad {
       ends.push_back(std::make_shared<detail::BlockEnd>(layer.name(), attention));
       watches.push_back(model.watch(ends.back(), layer));
     }
-    attention.pass_on_to(detail::state().listener);
+    attention.pass_on_to(detail::listener());
     {
-      const detail::ListenerScope listening(attention);
+      const detail::Observed listening(attention);
       model.forward(x);
     }
     attention.pass_on_to(nullptr);

@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "sightglass/cam/cut.hpp"
-#include "sightglass/cam/random.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/cam/detail/random.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 #include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {

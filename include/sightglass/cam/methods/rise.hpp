@@ -6,12 +6,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/detail/chunks.hpp"
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/explanation.hpp"
-#include "sightglass/cam/full_precision.hpp"
-#include "sightglass/cam/random.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/trace/scopes.hpp"
+#include "sightglass/cam/detail/random.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 #include "sightglass/trace/tensors.hpp"
 #include "sightglass/cam/methods/score_cam.hpp"
 
@@ -46,7 +46,7 @@ struct Rise {
           for (int64_t i = first; i < last; ++i) masks.push_back(mask(x, seed + static_cast<uint64_t>(i)));
           const at::Tensor all = detail::moved_to(x.device(), at::stack(masks)).to(dtype);
           const at::Tensor scores = cut.scores_of(detail::masked(all, x[image]), detail::of_image(image, last - first));
-          const detail::FullPrecision full_precision;
+          const detail::WithoutAutocast without_autocast;
           maps[static_cast<size_t>(image)] += at::tensordot(scores.to(dtype), all, {0}, {0});
           return scores;
         });

@@ -6,11 +6,11 @@
 #include <functional>
 #include <vector>
 
-#include "sightglass/cam/chunks.hpp"
+#include "sightglass/cam/detail/chunks.hpp"
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/explanation.hpp"
-#include "sightglass/cam/random.hpp"
-#include "sightglass/cam/weigh.hpp"
+#include "sightglass/cam/detail/random.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 #include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {

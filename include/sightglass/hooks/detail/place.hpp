@@ -1,0 +1,34 @@
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <string>
+
+#include "sightglass/trace/runnable.hpp"
+
+namespace sightglass::detail {
+
+/// A module that announces its own calls (`Hooked`, `HookPoint`).
+class Announcing {
+ public:
+  virtual ~Announcing() = default;
+};
+
+/// Where a layer is found: inside of `owner`, under the address `key`; or by its own marks.
+struct Place {
+  std::string name;
+  std::string type;
+  std::weak_ptr<torch::nn::Module> module;
+  const void* key = nullptr;
+  std::shared_ptr<Runnable> owner;  ///< null where the layer marks itself
+  bool leaf = false;                ///< it has no submodules
+  std::string problem;              ///< why it cannot be watched, and what to do; empty when it can
+  std::string unknown_type = {};    ///< the type that `sightglass::hookable` would have to be told, if that is why
+  std::string output = {};  ///< which of its outputs is meant: a path, or a number; empty: the first that serves
+
+  /// What to do where it cannot be followed; empty where nothing helps.
+  std::string remedy() const { return owner == nullptr ? "" : owner->remedy(); }
+};
+
+}  // namespace sightglass::detail

@@ -1,0 +1,242 @@
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "sightglass/model/detail/splits.hpp"
+#include "sightglass/hooks/find_layers.hpp"
+#include "sightglass/hooks/detail/watch.hpp"
+#include "sightglass/trace/learning/members.hpp"
+#include "sightglass/trace/structure.hpp"
+#include "sightglass/trace/script/traced.hpp"
+
+namespace sightglass {
+
+/// A model to explain: anything that gives a tensor, or a list, tuple or dictionary of tensors, for a picture.
+///
+/// A `torch::nn` handle, shared pointer or module, a `torch::jit::Module`, or one of them with a function beside it
+/// where it takes more than a tensor: `Model(net, [&](const Tensor& x) { return net->forward(x, mask); })`,
+/// `Model(script, [&](const Tensor& x) { return script.forward({x, table}); })`.
+class Model {
+ public:
+  using Forward = std::function<c10::IValue(const at::Tensor&)>;
+
+  template <class Net, class = std::enable_if_t<detail::is_module_like<Net>>>
+  Model(const Net& net)  // NOLINT(google-explicit-constructor): a network is a model
+      : Model(net, forward_of(net)) {}
+
+  /// `forward`: from a tensor to what the model gives. Throws where it, or a module, has no such form.
+  template <class Net, class Fn, class = std::enable_if_t<detail::is_module_like<Net>>>
+  Model(const Net& net, Fn forward) : module_(detail::root_of(net)), forward_(as_values(std::move(forward))) {}
+
+  Model(const torch::jit::Module& script)  // NOLINT(google-explicit-constructor)
+      : script_(detail::ScriptModel::of(script)), script_module_(script) {}
+
+  /// `forward` calls the model's own `forward`; layers are followed there.
+  template <class Fn, class = std::enable_if_t<std::is_invocable_v<Fn&, const at::Tensor&>>>
+  Model(const torch::jit::Module& script, Fn forward)
+      : forward_(as_values(std::move(forward))), script_(detail::ScriptModel::of(script)), script_module_(script) {}
+
+  /// The same model, of whose outputs `path` is looked at: a key, a number, or both (`out`, `1`, `boxes.0`). Else the
+  /// first floating-point tensor is.
+  Model output(std::string path) const {
+    Model copy = *this;
+    copy.output_ = std::move(path);
+    if (splits_ != nullptr) copy.splits_ = std::make_shared<detail::Splits>();
+    return copy;
+  }
+  Model output(size_t index) const { return output(std::to_string(index)); }
+
+  /// The same model for many explanations: what lies before a layer needs no graph, so from the second explanation at a
+  /// layer on it runs in another form, frozen, batch norm folded into convolutions, and laid out for the CPU.
+  ///
+  /// Made at the first explanation, for a `torch::nn` model once for each size of the input (by tracing, so its
+  /// `forward` must not choose by values), and checked against it: activations and output agree to 1e-3 of the largest
+  /// value (1e-6 is usual), or the model runs as it is, with a warning. Copies share what is made; it holds the weights
+  /// once more. Weights that are written later are noticed. Hooks of others do not see such runs.
+  Model optimised() const {
+    Model copy = *this;
+    copy.splits_ = std::make_shared<detail::Splits>();
+    return copy;
+  }
+  /// The same model as it is.
+  Model plain() const {
+    Model copy = *this;
+    copy.splits_ = nullptr;
+    return copy;
+  }
+
+  /// Runs the model; the output that is looked at. Throws where there is none.
+  at::Tensor forward(const at::Tensor& input) const { return detail::pick_tensor(values(input), output_); }
+
+  /// Runs the model; all that it gives. TorchScript runs operation by operation (no profiling executor), at every call
+  /// alike.
+  c10::IValue values(const at::Tensor& input) const {
+    if (script_ == nullptr) return forward_(input);
+    const detail::AsWritten as_written;
+    return forward_ != nullptr ? forward_(input) : script_->forward({input});
+  }
+
+  /// The layer called `name`; throws for an unknown one, with the nearest.
+  Layer layer(const std::string& name) const {
+    return script_ != nullptr ? sightglass::layer(script_module_, name) : sightglass::layer(module_, name);
+  }
+  /// A layer given by handle, found again in this model where its place cannot be told by itself (an element of a
+  /// `Sequential`).
+  Layer layer(const Layer& given) const {
+    if (given.place().problem.empty() || module_ == nullptr) return given;
+    const auto wanted = given.module();
+    for (const auto& item : module_->named_modules("", false)) {
+      if (item.value() == wanted) return sightglass::layer(module_, item.key());
+    }
+    return given;
+  }
+  Layer layer(const char* name) const { return layer(std::string(name)); }
+
+  std::vector<Layer> find_layers(const LayerFilter& filter) const {
+    return script_ != nullptr ? sightglass::find_layers(script_module_, filter)
+                              : sightglass::find_layers(module_, filter);
+  }
+
+  /// True where the model or any module in it is in training mode.
+  bool is_training() const {
+    if (script_ == nullptr) {
+      return detail::any_module(*module_, [](const torch::nn::Module& module) { return module.is_training(); });
+    }
+    for (const torch::jit::Module& module : script_module_.modules()) {  // frozen ones have no such flag
+      if (module.hasattr("training") && module.is_training()) return true;
+    }
+    return false;
+  }
+
+  /// Throws in training mode, in which a forward pass changes the model.
+  ///
+  /// Or where a TorchScript file was traced in it, which `eval()` does not change.
+  void check_evaluation() const {
+    if (script_ != nullptr) {
+      const std::string& trains = script_->exported().trains();
+      TORCH_CHECK(trains.empty(), "model: it was exported in training mode (its ", trains,
+                  " is fixed to train), which eval() does not change here; in Python call model.eval() before "
+                  "torch.jit.trace");
+    }
+    TORCH_CHECK(!is_training(),
+                "model: it is in training mode, or a module in it is, where a forward pass changes batch norm "
+                "and drops out; call eval() first");
+  }
+
+  /// Throws where autograd cannot use a parameter.
+  void check_differentiable() const {
+    if (script_ != nullptr) {
+      const std::string& quantised = script_->exported().quantised();
+      TORCH_CHECK(quantised.empty(), "model: it is quantised (", quantised,
+                  "), and operations on quantised numbers have no derivative; export the model before quantisation");
+    }
+    for (const auto& [name, value] : parameters()) {
+      TORCH_CHECK(!value.is_inference(), "model: its parameter \"", name,
+                  "\" was made inside of c10::InferenceMode, where "
+                  "autograd cannot use it; load or make the model outside of that scope");
+    }
+  }
+
+  /// Parameters by name, in the order of registration.
+  std::vector<std::pair<std::string, at::Tensor>> parameters() const {
+    std::vector<std::pair<std::string, at::Tensor>> all;
+    if (script_ != nullptr) {
+      for (const auto& item : script_module_.named_parameters()) all.emplace_back(item.name, item.value);
+    } else {
+      for (const auto& item : module_->named_parameters()) all.emplace_back(item.key(), item.value());
+    }
+    return all;
+  }
+
+  /// Tells `subscriber` of the calls of `layer` in `forward` above.
+  detail::Watch watch(std::shared_ptr<detail::Subscriber> subscriber, const Layer& layer) const {
+    const auto by = runs_marked() ? detail::Watch::By::marks : detail::Watch::By::operations;
+    return detail::Watch(std::move(subscriber), layer, by);
+  }
+
+  /// What the model is split into at the first of `layers`; null where it is not optimised, or not yet for this input.
+  std::shared_ptr<const detail::Split> split(const std::vector<Layer>& layers, const at::Tensor& input) const {
+    return splits_ == nullptr ? nullptr : splits_->find(key(layers, input));
+  }
+  /// Whether a pass on `input` has to tell `learn_split` what it gave.
+  bool wants_split(const std::vector<Layer>& layers, const at::Tensor& input) const {
+    return splits_ != nullptr && splits_->misses(key(layers, input));
+  }
+  void learn_split(const std::vector<Layer>& layers, const at::Tensor& input,
+                   const std::function<at::Tensor(const void* place)>& activations_at, const at::Tensor& output) const {
+    splits_->learn(
+        key(layers, input), [&] { return make_split(layers, input); }, input, activations_at, output);
+  }
+  /// Whether a split holds for batches of any size.
+  bool splits_hold_for_any_batch() const { return runs_marked(); }
+  /// Whether a split is stale once the model is in training mode.
+  bool splits_know_training() const { return runs_marked(); }
+
+ private:
+  /// `forward` of a module with its own type; abstract bases too.
+  template <class Net>
+  static auto forward_of(const Net& net) {
+    if constexpr (std::is_base_of_v<torch::nn::Module, Net>) {
+      return forward_of(detail::lend(net));  // on the stack, it has to live as long as the model
+    } else {
+      return [module = detail::shared_impl(net)](const at::Tensor& input) { return module->forward(input); };
+    }
+  }
+
+  template <class Fn>
+  static Forward as_values(Fn forward) {
+    using Result = std::decay_t<std::invoke_result_t<Fn&, const at::Tensor&>>;
+    static_assert(detail::has_value_form<Result>::value,
+                  "the model's forward gives something else than tensors, and lists, tuples and dictionaries of them; "
+                  "give a function beside it: sightglass::Model(net, [&](const torch::Tensor& x) { return "
+                  "net->forward(x).logits; })");
+    return [forward = std::move(forward)](const at::Tensor& input) mutable { return detail::to_value(forward(input)); };
+  }
+
+  /// True where we run a copy of the graph with marks, not the model's own `forward`.
+  bool runs_marked() const { return script_ != nullptr && forward_ == nullptr; }
+
+  detail::Splits::Key key(const std::vector<Layer>& layers, const at::Tensor& input) const {
+    return detail::Splits::key(layers, input, splits_hold_for_any_batch());
+  }
+
+  std::shared_ptr<const detail::Split> make_split(const std::vector<Layer>& layers, const at::Tensor& input) const {
+    std::set<const void*> places;
+    for (const Layer& layer : layers) places.insert(layer.place().key);
+    const auto dims = static_cast<size_t>(input.dim());
+    if (runs_marked()) {
+      return std::make_shared<const detail::Split>(*script_->marked_graph(), script_->object(), places, dims, output_);
+    }
+    TORCH_CHECK(script_ == nullptr, "a function runs the TorchScript model, which is not looked into");
+    const detail::Traced traced = trace(layers, input);
+    return std::make_shared<const detail::Split>(*traced.graph, traced.self._ivalue(), places, dims);
+  }
+
+  detail::Traced trace(const std::vector<Layer>& layers, const at::Tensor& input) const {
+    std::vector<detail::Watch> watches;
+    for (const Layer& layer : layers) {
+      watches.push_back(watch(std::make_shared<detail::TraceMark>(layer.place().key), layer));
+    }
+    std::vector<at::Tensor> state = module_->parameters();
+    for (const at::Tensor& buffer : module_->buffers()) state.push_back(buffer);
+    return detail::trace([this](const at::Tensor& x) { return forward(x); }, state, input);
+  }
+
+  std::shared_ptr<torch::nn::Module> module_;
+  Forward forward_;
+  std::shared_ptr<detail::ScriptModel> script_;
+  torch::jit::Module script_module_;
+  std::string output_;
+  std::shared_ptr<detail::Splits> splits_;
+};
+
+}  // namespace sightglass
