@@ -57,9 +57,7 @@ class Runnable {
   /// What the announced call was given.
   virtual std::vector<at::Tensor> announced_inputs() const { return {}; }
   /// What to do where it cannot be followed from outside; a clause that completes an error.
-  virtual std::string remedy() const {
-    return "make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it";
-  }
+  virtual std::string remedy() const;
 
   /// Kept while the runnable is watched on this thread.
   virtual std::shared_ptr<void> while_watched() { return nullptr; }
@@ -82,17 +80,13 @@ class Runnable {
 };
 
 /// The one line of an error that says what was wrong; TorchScript's come with two tracebacks.
-inline std::string one_line(const std::string& message) {
-  const size_t last = message.find_last_not_of('\n');
-  const size_t traceback = message.find("Traceback of TorchScript");
-  if (traceback == std::string::npos || last == std::string::npos) return message.substr(0, message.find('\n'));
-  const size_t start = message.rfind('\n', last);
-  return message.substr(start == std::string::npos ? 0 : start + 1, last - start);
-}
+std::string one_line(const std::string& message);
 
 /// Announces one end of a place to whoever listens on this thread; the values may be replaced.
-inline void announce(const void* place, Side side, std::vector<at::Tensor>& values) {
-  if (Listener* const listener = state().listener) listener->mark(place, side, values);
-}
+void announce(const void* place, Side side, std::vector<at::Tensor>& values);
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/runnable_inl.hpp"
+#endif

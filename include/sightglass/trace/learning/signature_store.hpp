@@ -21,23 +21,9 @@ class C10_EXPORT SignatureStore {
     return store;
   }
 
-  std::shared_ptr<const Signature> find(const Runnable& owner) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto entry = entries_.find({owner.id(), owner.mode()});
-    const auto lifetime = owner.lifetime();
-    const bool same = entry != entries_.end() && !entry->second.lifetime.owner_before(lifetime) &&
-                      !lifetime.owner_before(entry->second.lifetime);
-    return same ? entry->second.signature : nullptr;
-  }
+  std::shared_ptr<const Signature> find(const Runnable& owner);
 
-  void put(const Runnable& owner, std::shared_ptr<const Signature> signature) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (auto entry = entries_.begin(); entry != entries_.end();) {
-      entry = entry->second.lifetime.expired() ? entries_.erase(entry) : std::next(entry);
-    }
-    const uint64_t mode = signature->mode;
-    entries_[{owner.id(), mode}] = {owner.lifetime(), std::move(signature)};
-  }
+  void put(const Runnable& owner, std::shared_ptr<const Signature> signature);
 
  private:
   struct Entry {
@@ -49,3 +35,7 @@ class C10_EXPORT SignatureStore {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/learning/signature_store_inl.hpp"
+#endif
