@@ -6,12 +6,9 @@
 #include <c10/core/DispatchKey.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/macros/Export.h>
-#include <torch/library.h>
 
-#include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 /// One thread's interception of LibTorch's dispatcher: on, off, nested.
@@ -102,20 +99,7 @@ class Unwatched {
 void intercept(const OperatorHandle& op, Stack* stack);
 
 /// Registers the fallback, once for the process.
-C10_EXPORT inline void register_fallback() {
-  static const std::unique_ptr<torch::Library> library = [] {
-    try {
-      auto made = std::make_unique<torch::Library>(torch::Library::IMPL, "_", intercepted_key, __FILE__, __LINE__);
-      made->fallback(torch::CppFunction::makeFromBoxedFunction<&intercept>());
-      return made;
-    } catch (const c10::Error& error) {
-      TORCH_CHECK(false, "sightglass watches models through the dispatch key ", c10::toString(intercepted_key),
-                  ", which is meant for libraries outside of PyTorch, but something in this process has registered a "
-                  "fallback for it already; the two cannot be used together. LibTorch said: ",
-                  error.what_without_backtrace());
-    }
-  }();
-}
+void register_fallback();
 
 /// True while a backward node runs on this thread. Its operations read parameters, but no layer begins there.
 inline bool in_backward() { return state().backward_depth > 0; }

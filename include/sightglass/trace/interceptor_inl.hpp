@@ -2,6 +2,11 @@
 
 #include "sightglass/trace/interceptor.hpp"
 
+#include <torch/library.h>
+
+#include <memory>
+#include <utility>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {
@@ -37,6 +42,25 @@ SIGHTGLASS_INLINE void intercept(const OperatorHandle& op, Stack* stack) {
     listener->operation(op, *stack);
   }
 }
+
+/// Inline however the library is built: the shared libraries of a process have one fallback.
+C10_EXPORT inline const torch::Library& fallback() {
+  static const std::unique_ptr<torch::Library> library = [] {
+    try {
+      auto made = std::make_unique<torch::Library>(torch::Library::IMPL, "_", intercepted_key, __FILE__, __LINE__);
+      made->fallback(torch::CppFunction::makeFromBoxedFunction<&intercept>());
+      return made;
+    } catch (const c10::Error& error) {
+      TORCH_CHECK(false, "sightglass watches models through the dispatch key ", c10::toString(intercepted_key),
+                  ", which is meant for libraries outside of PyTorch, but something in this process has registered a "
+                  "fallback for it already; the two cannot be used together. LibTorch said: ",
+                  error.what_without_backtrace());
+    }
+  }();
+  return *library;
+}
+
+SIGHTGLASS_INLINE void register_fallback() { fallback(); }
 
 SIGHTGLASS_INLINE BackwardObserver::BackwardObserver()
     : handle_(at::addThreadLocalCallback(

@@ -2,6 +2,9 @@
 
 #include "sightglass/train/diagnosis.hpp"
 
+#include <iomanip>
+#include <sstream>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {

@@ -2,6 +2,8 @@
 
 #include "sightglass/train/record_file.hpp"
 
+#include <filesystem>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {

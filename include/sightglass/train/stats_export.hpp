@@ -4,9 +4,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
-#include <iomanip>
+#include <iosfwd>
 #include <locale>
-#include <sstream>
 #include <string>
 #include <utility>
 

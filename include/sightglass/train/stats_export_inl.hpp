@@ -2,6 +2,9 @@
 
 #include "sightglass/train/stats_export.hpp"
 
+#include <iomanip>
+#include <sstream>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {

@@ -1,12 +1,9 @@
 #pragma once
 
-#include <malloc.h>
-#include <sys/uio.h>
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/moduledict.h>
 #include <torch/nn/modules/container/modulelist.h>
 #include <torch/nn/modules/container/sequential.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>

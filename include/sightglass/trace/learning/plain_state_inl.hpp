@@ -2,6 +2,10 @@
 
 #include "sightglass/trace/learning/plain_state.hpp"
 
+#include <malloc.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {

@@ -1,13 +1,8 @@
 #pragma once
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/engine.h>
-#include <torch/csrc/autograd/generated/Functions.h>
 
-#include <cstdint>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "sightglass/trace/gradient.hpp"
@@ -21,24 +16,6 @@ struct Onward {
   autograd::Edge edge;
   at::Tensor gradient;
 };
-
-/// The columns of `gradient` `[N, K]` that hold anything but zeros.
-template <class Number>
-std::vector<int64_t> columns_in_use(const at::Tensor& gradient) {
-  const at::Tensor values = gradient.to(c10::CppTypeToScalarType<Number>::value).contiguous();
-  const Number* const data = values.data_ptr<Number>();
-  const int64_t columns = values.size(1);
-  std::vector<int64_t> used;
-  for (int64_t column = 0; column < columns; ++column) {
-    bool any = false;
-    for (int64_t row = 0; row < values.size(0); ++row) any = any || data[row * columns + column] != 0;
-    if (any) used.push_back(column);
-  }
-  return used;
-}
-
-/// The linear layer that made `output` `[N, K]`; null where something else did.
-autograd::generated::AddmmBackward0* last_linear(const at::Tensor& output);
 
 /// The gradient of each image's score of its class `classes` `[N]`, in front of the linear layer that made `output`,
 /// where one did: the class's row of the weights.

@@ -2,10 +2,33 @@
 
 #include "sightglass/trace/observers/last_linear.hpp"
 
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/generated/Functions.h>
+
+#include <cstdint>
+#include <utility>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {
 
+/// The columns of `gradient` `[N, K]` that hold anything but zeros.
+template <class Number>
+std::vector<int64_t> columns_in_use(const at::Tensor& gradient) {
+  const at::Tensor values = gradient.to(c10::CppTypeToScalarType<Number>::value).contiguous();
+  const Number* const data = values.data_ptr<Number>();
+  const int64_t columns = values.size(1);
+  std::vector<int64_t> used;
+  for (int64_t column = 0; column < columns; ++column) {
+    bool any = false;
+    for (int64_t row = 0; row < values.size(0); ++row) any = any || data[row * columns + column] != 0;
+    if (any) used.push_back(column);
+  }
+  return used;
+}
+
+/// The linear layer that made `output` `[N, K]`; null where something else did.
 SIGHTGLASS_INLINE autograd::generated::AddmmBackward0* last_linear(const at::Tensor& output) {
   if (output.dim() != 2 || !output.requires_grad() || output.is_leaf()) return nullptr;
   auto* const linear = dynamic_cast<autograd::generated::AddmmBackward0*>(output.grad_fn().get());

@@ -1,11 +1,8 @@
 #pragma once
 
-#include <torch/csrc/jit/frontend/tracer.h>
-
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "sightglass/trace/script/script.hpp"

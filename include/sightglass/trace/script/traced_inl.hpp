@@ -2,6 +2,10 @@
 
 #include "sightglass/trace/script/traced.hpp"
 
+#include <torch/csrc/jit/frontend/tracer.h>
+
+#include <utility>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {

@@ -2,6 +2,8 @@
 
 #include "sightglass/train/detail/histogram.hpp"
 
+#include <ATen/Parallel.h>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {

@@ -2,6 +2,8 @@
 
 #include "sightglass/train/detail/weight_update.hpp"
 
+#include <ATen/Parallel.h>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {

@@ -2,6 +2,8 @@
 
 #include "sightglass/weights/detail/file_reader.hpp"
 
+#include <filesystem>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {

@@ -2,6 +2,11 @@
 
 #include "sightglass/weights/detail/state_writer.hpp"
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {
