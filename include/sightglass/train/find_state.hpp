@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -144,14 +145,14 @@ inline bool is_module(const Pickled& value) {
 }
 
 /// Throws where a whole module was saved; `code` is how Python finds it in what `torch.load` gives.
-inline void check_no_module(const Pickled& value, const std::string& code) {
+inline void check_no_module(const Pickled& value, std::string_view code) {
   TORCH_CHECK(!is_module(value), "holds a whole module, ", value.describe(),
               ", where a state dict is expected; in Python, where that class can be imported: "
               "torch.save(torch.load(\"old.pt\", weights_only=False)",
               code, ".state_dict(), \"new.pth\")");
 }
 
-inline const PickledDict& dict_of(const Pickled& value, const std::string& where, const std::string& code) {
+inline const PickledDict& dict_of(const Pickled& value, std::string_view where, std::string_view code) {
   check_no_module(value, code);
   TORCH_CHECK(value.as<PickledDict>() != nullptr, "holds ", value.describe(), where,
               ", expected a dict of tensors; in Python: torch.save(model.state_dict(), path)");
