@@ -139,12 +139,8 @@ class C10_EXPORT Split {
   /// What the layer gives for `input`. Nobody is told of its operations. No graph is wanted, and none is looked for: a
   /// LibTorch with Vulkan cannot choose between autograd's kernels for MKL-DNN's tensors.
   at::Tensor prefix(const at::Tensor& input) const {
-<<<<<<< HEAD:include/sightglass/trace/script/split.hpp
     const Unwatched unseen;
-=======
-    const KeyOff unseen;
     const at::AutoDispatchBelowAutograd without_graph;
->>>>>>> main:include/sightglass/trace/split.hpp
     return run(*prefix_, {input}).toTensor();
   }
   /// The model's output when the layer gives `activations` for `input`.
