@@ -79,7 +79,7 @@ class Runnable {
   virtual std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) = 0;
 };
 
-/// The one line of an error that says what was wrong; TorchScript's come with two tracebacks.
+/// The one line of an error that says what was wrong; TorchScript's come with two tracebacks before it.
 std::string one_line(const std::string& message);
 
 /// Announces one end of a place to whoever listens on this thread; the values may be replaced.

@@ -70,7 +70,8 @@ class C10_EXPORT Split {
   /// Whether what was frozen has changed since.
   bool stale() const { return values_.changed(); }
 
-  /// What the layer gives for `input`. Nobody is told of its operations.
+  /// What the layer gives for `input`. Nobody is told of its operations. No graph is wanted, and none is looked for: a
+  /// LibTorch with Vulkan cannot choose between autograd's kernels for MKL-DNN's tensors.
   at::Tensor prefix(const at::Tensor& input) const;
   /// The model's output when the layer gives `activations` for `input`.
   at::Tensor tail(const at::Tensor& activations, const at::Tensor& input) const;

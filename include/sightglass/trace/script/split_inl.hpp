@@ -2,6 +2,7 @@
 
 #include "sightglass/trace/script/split.hpp"
 
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
@@ -92,6 +93,7 @@ SIGHTGLASS_INLINE Split::Split(const jit::Graph& marked, const c10::intrusive_pt
 
 SIGHTGLASS_INLINE at::Tensor Split::prefix(const at::Tensor& input) const {
   const Unwatched unseen;
+  const at::AutoDispatchBelowAutograd without_graph;
   return run(*prefix_, {input}).toTensor();
 }
 
