@@ -6,7 +6,6 @@
 #include <torch/nn/pimpl.h>
 
 #include <algorithm>
-#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
@@ -26,20 +25,6 @@ using StateDict = torch::OrderedDict<std::string, at::Tensor>;
 enum class Strictness { strict, lenient };
 
 namespace detail {
-
-/// Runs `work`; whatever it throws names the file.
-template <class Work>
-auto naming_file(const std::string& path, Work&& work) {
-  std::string reason;
-  try {
-    return work();
-  } catch (const c10::Error& error) {
-    reason = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    reason = error.what();
-  }
-  C10_THROW_ERROR(Error, c10::str("state dict \"", path, "\": ", reason));
-}
 
 /// What a file holds under a state dict's names.
 struct FileState {
@@ -72,7 +57,7 @@ inline FileState read_state(TorchFile& file, const std::string& key, Strictness 
 }
 
 inline FileState read_state(const std::string& path, const std::string& key, Strictness strictness) {
-  return naming_file(path, [&] {
+  return naming_file("state dict", path, [&] {
     TorchFile file(path);
     return read_state(file, key, strictness);
   });
@@ -112,7 +97,7 @@ inline StateDict read_state_dict(const std::string& path, const std::string& key
 /// not at all; one of that name is replaced.
 /// @throws c10::Error when it cannot be written, for an undefined tensor and for types that Python's storages lack.
 inline void save_state_dict(const StateDict& state, const std::string& path) {
-  detail::naming_file(path, [&] { detail::write_state_file(state, path); });
+  detail::naming_file("state dict", path, [&] { detail::write_state_file(state, path); });
 }
 inline void save_state_dict(const torch::nn::Module& module, const std::string& path) {
   save_state_dict(state_dict(module), path);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -18,6 +19,20 @@ inline uint64_t little_endian(const char* bytes, size_t count) {
   uint64_t number = 0;
   for (size_t i = count; i > 0; --i) number = number << 8 | static_cast<uint8_t>(bytes[i - 1]);
   return number;
+}
+
+/// Runs `work`; what it throws names the file: `state dict "a.pth": reason`.
+template <class Work>
+auto naming_file(const char* what, const std::string& path, Work&& work) {
+  std::string reason;
+  try {
+    return work();
+  } catch (const c10::Error& error) {
+    reason = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    reason = error.what();
+  }
+  C10_THROW_ERROR(Error, c10::str(what, " \"", path, "\": ", reason));
 }
 
 /// A file's bytes, by place.

@@ -9,11 +9,11 @@
 #include <unordered_map>
 #include <utility>
 
-#include "sightglass/weights/detail/file_kind.hpp"
 #include "sightglass/weights/detail/file_reader.hpp"
 #include "sightglass/weights/detail/pickled.hpp"
 #include "sightglass/weights/detail/unpickler.hpp"
 #include "sightglass/weights/detail/zip_archive.hpp"
+#include "sightglass/weights/file_kind.hpp"
 
 namespace sightglass::detail {
 
@@ -40,8 +40,8 @@ inline std::string how_to_get_weights(FileKind kind) {
     default:
       break;
   }
-  const std::string remedy = how_to_get(kind);
-  return remedy.empty() ? "in Python, of the model in PyTorch: torch.save(model.state_dict(), \"model.pth\")" : remedy;
+  const std::string known = remedy(kind);
+  return known.empty() ? "in Python, of the model in PyTorch: torch.save(model.state_dict(), \"model.pth\")" : known;
 }
 
 /// A file of Python's `torch.save`: the zip format, and the one before PyTorch 1.6. Tensors are read when asked for.

@@ -4,14 +4,14 @@
 #include <cctype>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "sightglass/weights/detail/file_reader.hpp"
+#include "sightglass/weights/detail/signatures.hpp"
 #include "sightglass/weights/detail/zip_archive.hpp"
 
-namespace sightglass::detail {
+namespace sightglass {
 
-/// What a file is, told from its bytes: names lie, and downloads leave all sorts of things under them.
+/// What a file is.
 enum class FileKind {
   torch_save,         ///< the zip format of `torch.save`: weights, a checkpoint, a whole module
   torch_save_legacy,  ///< the same before PyTorch 1.6
@@ -35,7 +35,7 @@ enum class FileKind {
   unknown
 };
 
-/// For messages: `is `, and this.
+/// In words that go on after "is": `a file of torch.save`, `empty (0 bytes)`.
 inline std::string describe(FileKind kind) {
   switch (kind) {
     case FileKind::torch_save:
@@ -82,8 +82,8 @@ inline std::string describe(FileKind kind) {
   return "of no kind that is known here";
 }
 
-/// How the file itself is had, where this one only stands for it; else empty.
-inline std::string how_to_get(FileKind kind) {
+/// What to do where the file only stands for another, such as `git lfs pull`; empty where it is what it is.
+inline std::string remedy(FileKind kind) {
   switch (kind) {
     case FileKind::lfs_pointer:
       return "git lfs pull, in its repository, brings the file";
@@ -97,15 +97,7 @@ inline std::string how_to_get(FileKind kind) {
   }
 }
 
-inline bool begins_with(const std::string& bytes, const std::string& start, size_t at = 0) {
-  return bytes.size() >= at + start.size() && bytes.compare(at, start.size(), start) == 0;
-}
-
-/// What the files of `torch.save` before PyTorch 1.6 begin with: a pickle of a number.
-inline const std::string& legacy_magic() {
-  static const std::string magic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e", 15);
-  return magic;
-}
+namespace detail {
 
 /// By the names of its records.
 inline FileKind kind_of(const ZipArchive& archive) {
@@ -125,52 +117,6 @@ inline FileKind kind_of(const ZipArchive& archive) {
   return FileKind::archive;
 }
 
-/// The header's length, and the header, which is JSON.
-inline bool is_safetensors(const std::string& start) {
-  constexpr uint64_t longest_header = 100'000'000;
-  return start.size() > 9 && start[8] == '{' && little_endian(start.data(), 8) <= longest_header &&
-         (start[9] == '"' || start[9] == '}' || start[9] == ' ');
-}
-
-/// A field of text in Protocol Buffers: tag, length, letters. Gives where it ends; 0 for anything else.
-inline size_t end_of_text_field(const std::string& bytes, size_t at, char tag) {
-  if (at + 2 > bytes.size() || bytes[at] != tag) return 0;
-  const size_t end = at + 2 + static_cast<uint8_t>(bytes[at + 1]);
-  const auto is_letter = [](unsigned char byte) { return std::isprint(byte) != 0; };
-  const bool text = end <= bytes.size() && std::all_of(bytes.begin() + static_cast<std::ptrdiff_t>(at + 2),
-                                                       bytes.begin() + static_cast<std::ptrdiff_t>(end), is_letter);
-  return text ? end : 0;
-}
-
-/// A ModelProto: the format's version, then the producer's name, the graph or the operators' version.
-inline bool is_onnx(const std::string& start) {
-  if (start.size() < 3 || start[0] != '\x08' || start[1] < 3 || start[1] > 64) return false;
-  return start[2] == '\x3a' || start[2] == '\x42' || end_of_text_field(start, 2, '\x12') > 0;
-}
-
-/// A SavedModel of version 1 and its first graph; or a GraphDef, which begins with a node's name and operator.
-inline bool is_tensorflow(const std::string& start) {
-  if (begins_with(start, "\x08\x01\x12") || begins_with(start, "TFL3", 4)) return true;
-  const size_t node = !begins_with(start, "\x0a") || start.size() < 3 ? 0 : (start[1] & 0x80) != 0 ? 3 : 2;
-  const size_t name_end = node == 0 ? 0 : end_of_text_field(start, node, '\x0a');
-  return name_end > node + 2 && end_of_text_field(start, name_end, '\x12') > name_end + 2;
-}
-
-inline bool is_picture(const std::string& start) {
-  return begins_with(start, "\x89PNG\r\n") || begins_with(start, "\xFF\xD8\xFF") || begins_with(start, "GIF8") ||
-         begins_with(start, std::string("II*\0", 4)) || begins_with(start, std::string("MM\0*", 4)) ||
-         (begins_with(start, "RIFF") && begins_with(start, "WEBP", 8));
-}
-
-inline bool is_archive(const std::string& start) {
-  return begins_with(start, "\x1f\x8b") || begins_with(start, "BZh") ||
-         begins_with(start,
-                     "\xFD"
-                     "7zXZ") ||
-         begins_with(start, "7z\xBC\xAF") || begins_with(start, "\x28\xB5\x2F\xFD") || begins_with(start, "Rar!") ||
-         begins_with(start, "ustar", 257);
-}
-
 /// What only letters tell.
 inline FileKind kind_of_text(const std::string& start) {
   std::string text = begins_with(start, "\xEF\xBB\xBF") ? start.substr(3) : start;
@@ -184,7 +130,6 @@ inline FileKind kind_of_text(const std::string& start) {
   return std::all_of(text.begin(), text.end(), is_letter) ? FileKind::text : FileKind::unknown;
 }
 
-/// @throws c10::Error for a zip file whose directory is truncated or damaged.
 inline FileKind kind_of(FileReader& file) {
   if (file.size() == 0) return FileKind::empty;
   if (ZipArchive::is_zip(file)) return kind_of(ZipArchive(file));
@@ -204,4 +149,16 @@ inline FileKind kind_of(FileReader& file) {
   return kind_of_text(start);
 }
 
-}  // namespace sightglass::detail
+}  // namespace detail
+
+/// What the file at `path` is, told from its bytes: names lie, and downloads leave all sorts of things under them.
+/// @throws c10::Error with the path for a file that is missing or cannot be read, and for a zip file whose directory is
+/// truncated or damaged.
+inline FileKind file_kind(const std::string& path) {
+  return detail::naming_file("file", path, [&] {
+    detail::FileReader file(path);
+    return detail::kind_of(file);
+  });
+}
+
+}  // namespace sightglass
