@@ -79,3 +79,5 @@
 
 #include "sightglass/weights/state_dict.hpp"
 #include "sightglass/weights/load_state_dict.hpp"
+#include "sightglass/weights/file_kind.hpp"
+#include "sightglass/weights/saved_module.hpp"

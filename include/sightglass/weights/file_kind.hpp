@@ -1,12 +1,42 @@
 #pragma once
 
-#include "sightglass/weights/detail/file_kind.hpp"
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <string>
 
-#include "sightglass/inline.hpp"
+#include "sightglass/weights/detail/file_reader.hpp"
+#include "sightglass/weights/detail/signatures.hpp"
+#include "sightglass/weights/detail/zip_archive.hpp"
 
-namespace sightglass::detail {
+namespace sightglass {
 
-SIGHTGLASS_INLINE std::string describe(FileKind kind) {
+/// What a file is.
+enum class FileKind {
+  torch_save,         ///< the zip format of `torch.save`: weights, a checkpoint, a whole module
+  torch_save_legacy,  ///< the same before PyTorch 1.6
+  torch_script,
+  exported_program,  ///< .pt2
+  executorch,
+  safetensors,
+  onnx,
+  tensorflow,
+  hdf5,  ///< Keras' .h5, and others
+  keras,
+  gguf,
+  numpy,
+  pickle,
+  picture,
+  archive,  ///< zip, tar, gzip, ...: something packed
+  web_page,
+  lfs_pointer,
+  text,
+  empty,
+  unknown
+};
+
+/// In words that go on after "is": `a file of torch.save`, `empty (0 bytes)`.
+inline std::string describe(FileKind kind) {
   switch (kind) {
     case FileKind::torch_save:
       return "a file of torch.save";
@@ -52,7 +82,8 @@ SIGHTGLASS_INLINE std::string describe(FileKind kind) {
   return "of no kind that is known here";
 }
 
-SIGHTGLASS_INLINE std::string how_to_get(FileKind kind) {
+/// What to do where the file only stands for another, such as `git lfs pull`; empty where it is what it is.
+inline std::string remedy(FileKind kind) {
   switch (kind) {
     case FileKind::lfs_pointer:
       return "git lfs pull, in its repository, brings the file";
@@ -66,16 +97,10 @@ SIGHTGLASS_INLINE std::string how_to_get(FileKind kind) {
   }
 }
 
-SIGHTGLASS_INLINE bool begins_with(const std::string& bytes, const std::string& start, size_t at) {
-  return bytes.size() >= at + start.size() && bytes.compare(at, start.size(), start) == 0;
-}
+namespace detail {
 
-SIGHTGLASS_INLINE const std::string& legacy_magic() {
-  static const std::string magic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e", 15);
-  return magic;
-}
-
-SIGHTGLASS_INLINE FileKind kind_of(const ZipArchive& archive) {
+/// By the names of its records.
+inline FileKind kind_of(const ZipArchive& archive) {
   const auto has = [&](const std::string& end) {
     return std::any_of(archive.records().begin(), archive.records().end(), [&](const auto& item) {
       const std::string& name = item.first;
@@ -92,49 +117,8 @@ SIGHTGLASS_INLINE FileKind kind_of(const ZipArchive& archive) {
   return FileKind::archive;
 }
 
-SIGHTGLASS_INLINE bool is_safetensors(const std::string& start) {
-  constexpr uint64_t longest_header = 100'000'000;
-  return start.size() > 9 && start[8] == '{' && little_endian(start.data(), 8) <= longest_header &&
-         (start[9] == '"' || start[9] == '}' || start[9] == ' ');
-}
-
-SIGHTGLASS_INLINE size_t end_of_text_field(const std::string& bytes, size_t at, char tag) {
-  if (at + 2 > bytes.size() || bytes[at] != tag) return 0;
-  const size_t end = at + 2 + static_cast<uint8_t>(bytes[at + 1]);
-  const auto is_letter = [](unsigned char byte) { return std::isprint(byte) != 0; };
-  const bool text = end <= bytes.size() && std::all_of(bytes.begin() + static_cast<std::ptrdiff_t>(at + 2),
-                                                       bytes.begin() + static_cast<std::ptrdiff_t>(end), is_letter);
-  return text ? end : 0;
-}
-
-SIGHTGLASS_INLINE bool is_onnx(const std::string& start) {
-  if (start.size() < 3 || start[0] != '\x08' || start[1] < 3 || start[1] > 64) return false;
-  return start[2] == '\x3a' || start[2] == '\x42' || end_of_text_field(start, 2, '\x12') > 0;
-}
-
-SIGHTGLASS_INLINE bool is_tensorflow(const std::string& start) {
-  if (begins_with(start, "\x08\x01\x12") || begins_with(start, "TFL3", 4)) return true;
-  const size_t node = !begins_with(start, "\x0a") || start.size() < 3 ? 0 : (start[1] & 0x80) != 0 ? 3 : 2;
-  const size_t name_end = node == 0 ? 0 : end_of_text_field(start, node, '\x0a');
-  return name_end > node + 2 && end_of_text_field(start, name_end, '\x12') > name_end + 2;
-}
-
-SIGHTGLASS_INLINE bool is_picture(const std::string& start) {
-  return begins_with(start, "\x89PNG\r\n") || begins_with(start, "\xFF\xD8\xFF") || begins_with(start, "GIF8") ||
-         begins_with(start, std::string("II*\0", 4)) || begins_with(start, std::string("MM\0*", 4)) ||
-         (begins_with(start, "RIFF") && begins_with(start, "WEBP", 8));
-}
-
-SIGHTGLASS_INLINE bool is_archive(const std::string& start) {
-  return begins_with(start, "\x1f\x8b") || begins_with(start, "BZh") ||
-         begins_with(start,
-                     "\xFD"
-                     "7zXZ") ||
-         begins_with(start, "7z\xBC\xAF") || begins_with(start, "\x28\xB5\x2F\xFD") || begins_with(start, "Rar!") ||
-         begins_with(start, "ustar", 257);
-}
-
-SIGHTGLASS_INLINE FileKind kind_of_text(const std::string& start) {
+/// What only letters tell.
+inline FileKind kind_of_text(const std::string& start) {
   std::string text = begins_with(start, "\xEF\xBB\xBF") ? start.substr(3) : start;
   text.erase(0, text.find_first_not_of(" \t\r\n"));
   std::transform(text.begin(), text.end(), text.begin(),
@@ -146,7 +130,7 @@ SIGHTGLASS_INLINE FileKind kind_of_text(const std::string& start) {
   return std::all_of(text.begin(), text.end(), is_letter) ? FileKind::text : FileKind::unknown;
 }
 
-SIGHTGLASS_INLINE FileKind kind_of(FileReader& file) {
+inline FileKind kind_of(FileReader& file) {
   if (file.size() == 0) return FileKind::empty;
   if (ZipArchive::is_zip(file)) return kind_of(ZipArchive(file));
   constexpr uint64_t looked_at = 512;
@@ -165,4 +149,16 @@ SIGHTGLASS_INLINE FileKind kind_of(FileReader& file) {
   return kind_of_text(start);
 }
 
-}  // namespace sightglass::detail
+}  // namespace detail
+
+/// What the file at `path` is, told from its bytes: names lie, and downloads leave all sorts of things under them.
+/// @throws c10::Error with the path for a file that is missing or cannot be read, and for a zip file whose directory is
+/// truncated or damaged.
+inline FileKind file_kind(const std::string& path) {
+  return detail::naming_file("file", path, [&] {
+    detail::FileReader file(path);
+    return detail::kind_of(file);
+  });
+}
+
+}  // namespace sightglass
