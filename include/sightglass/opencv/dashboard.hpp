@@ -14,6 +14,8 @@
 
 #include "sightglass/opencv/chart.hpp"
 #include "sightglass/opencv/heat_map.hpp"
+#include "sightglass/opencv/detail/depth_legend.hpp"
+#include "sightglass/opencv/detail/names.hpp"
 #include "sightglass/train/diagnosis.hpp"
 
 namespace sightglass {
@@ -134,7 +136,7 @@ class Dashboard {
     const std::vector<Series> named = lines(Figure::mean);
     const int rows = (static_cast<int>(charts.size()) + 2) / 3, height = rows * chart_height;
     if (rows == 0) return;
-    const int legend = std::min(legend_width(named, height - 40), options_.width() / (named.size() > 38 ? 3 : 6));
+    const int legend = std::min(legend_width({longest_of(named)}, height), options_.width() / 6);
     const int width = (options_.width() - 2 * margin - legend) / 3;
     add(height, [=](cv::Mat& canvas, int top) {
       for (size_t i = 0; i < charts.size(); ++i) {
@@ -142,14 +144,28 @@ class Dashboard {
         draw_chart(canvas, {margin + column * width, top + row * chart_height, width, chart_height}, charts[i].lines,
                    charts[i].options);
       }
-      draw_legend(canvas, {margin + 3 * width + 8, top + 28, legend - 8, height - 40}, named);
+      draw_names(canvas, {margin + 3 * width + 8, top + 28, legend - 8, height - 40}, named);
     });
     y_ += 8;
   }
 
-  HeatMapOptions map_options(size_t layer) const {
+  static Series longest_of(const std::vector<Series>& lines) {
+    const auto shorter = [](const Series& a, const Series& b) { return a.name.size() < b.name.size(); };
+    return *std::max_element(lines.begin(), lines.end(), shorter);
+  }
+
+  /// A line a layer, or, where they are too many, their colours in a bar.
+  static void draw_names(cv::Mat& canvas, const cv::Rect& box, const std::vector<Series>& lines) {
+    if (static_cast<int>(lines.size()) <= legend_rows(box.height)) {
+      draw_legend(canvas, box, lines);
+    } else {
+      draw_depth_legend(canvas, box, names_of(lines));
+    }
+  }
+
+  HeatMapOptions map_options() const {
     HeatMapOptions options;
-    options.title(stats_.names()[layer]).x_numbers(Numbers::whole).colour_bar(ColourBar::none);
+    options.title("layer").x_numbers(Numbers::whole).colour_bar(ColourBar::none);
     const double step = batches_.size() > 1 ? batches_[1] - batches_[0] : 1;
     return options.x_range(batches_.front(), batches_.back() + step)
         .y_range(options_.histogram_low(), options_.histogram_high());
@@ -167,11 +183,16 @@ class Dashboard {
     const int inner = options_.width() - 2 * margin;
     const int columns = std::clamp(inner / least_map_width, 1, static_cast<int>(std::max<size_t>(recorded.size(), 4)));
     const int rows = (static_cast<int>(recorded.size()) + columns - 1) / columns;
+    const HeatMapOptions options = map_options();
+    const cv::Rect first(0, 0, inner / columns, map_height);
+    std::vector<std::string> titles;
+    for (const size_t layer : recorded) titles.push_back(stats_.names()[layer]);
+    titles = told_apart(titles, heat_frame(first, 1, 1, options).plot.width, title_text);
     add(rows * map_height, [=](cv::Mat& canvas, int top) {
       for (size_t i = 0; i < recorded.size(); ++i) {
         const int row = static_cast<int>(i) / columns, column = static_cast<int>(i) % columns;
-        const cv::Rect box(margin + column * (inner / columns), top + row * map_height, inner / columns, map_height);
-        draw_heat_map(canvas, box, stats_.hist(recorded[i]), map_options(recorded[i]));
+        const cv::Rect box = first + cv::Point(margin + column * first.width, top + row * map_height);
+        draw_heat_map(canvas, box, stats_.hist(recorded[i]), HeatMapOptions(options).title(titles[i]));
       }
     });
     y_ += 8;
@@ -209,7 +230,9 @@ class Dashboard {
 
 /// One picture of how a network learns: mean, standard deviation and near-zero share of all layers, dead channels,
 /// gradients and updates where they were recorded, each layer's distribution (its colourful dimension) where histograms
-/// were, and under them the warnings of `diagnose` in words. Lines are coloured by depth, from blue to red.
+/// were, and under them the warnings of `diagnose` in words. Lines are coloured by depth, from blue to red; where there
+/// are more than a list can name, a bar shows the colours from the first layer to the last. Names that are too long
+/// lose the beginning that all share, and their middle, so that each stays another.
 ///
 /// @param stats an `ActivationStats`, or what `read_stats` gives; may be empty.
 /// @return `CV_8UC3` BGR, as wide as the options say and as high as it has to be.
