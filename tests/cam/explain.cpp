@@ -67,7 +67,7 @@ TEST_CASE("a layer is given by handle, by element of a Sequential, or by name") 
   CHECK(sg::explain(net, x, net->layer4[1], sg::GradCam{}).map().equal(map));
   CHECK(sg::explain(net, x, "layer4.1", sg::GradCam{}).map().equal(map));
   const at::Tensor inner = sg::explain(net, x, "layer4.0.bn1", sg::GradCam{}).map();
-  CHECK(sg::explain(net, x, net->layer4->at<support::BasicBlockImpl>(0).bn1, sg::GradCam{}).map().equal(inner));
+  CHECK(sg::explain(net, x, net->layer4->at<support::TwinBlockImpl>(0).bn1, sg::GradCam{}).map().equal(inner));
 }
 
 TEST_CASE("an element without parameters, given by handle, is found in its model") {

@@ -186,7 +186,7 @@ TEST_CASE("handles and elements of Sequentials give the stored maps too") {
   CHECK(error(net->layer4, "layer4") < tolerance);
   CHECK(error(net->layer3, "layer3") < tolerance);
   CHECK(error(net->layer2[0], "layer2.0") < tolerance);
-  CHECK(error(net->layer3->at<support::BasicBlockImpl>(0).bn1, "layer3.0.bn1") < tolerance);
+  CHECK(error(net->layer3->at<support::TwinBlockImpl>(0).bn1, "layer3.0.bn1") < tolerance);
 }
 
 TEST_CASE("the vision transformer's tokens agree with the references through a reshape") {

@@ -1,3 +1,4 @@
+#include <sightglass/cam/reshaped.hpp>
 #include <sightglass/cam/explain.hpp>
 #include <sightglass/model/layers.hpp>
 #include <sightglass/model/detail/layout.hpp>

@@ -10,8 +10,8 @@ inline torch::nn::Conv2dOptions conv_options(int64_t in, int64_t out, int64_t ke
 }
 
 /// torchvision's BasicBlock: one in-place ReLU module, called twice; `+=` on what batch norm gave.
-struct BasicBlockImpl : torch::nn::Module {
-  BasicBlockImpl(int64_t in, int64_t out, int64_t stride)
+struct TwinBlockImpl : torch::nn::Module {
+  TwinBlockImpl(int64_t in, int64_t out, int64_t stride)
       : conv1(register_module("conv1", torch::nn::Conv2d(conv_options(in, out, 3, stride, 1)))),
         bn1(register_module("bn1", torch::nn::BatchNorm2d(out))),
         relu(register_module("relu", torch::nn::ReLU(torch::nn::ReLUOptions(true)))),
@@ -40,7 +40,7 @@ struct BasicBlockImpl : torch::nn::Module {
   torch::nn::BatchNorm2d bn2;
   torch::nn::Sequential downsample{nullptr};
 };
-TORCH_MODULE(BasicBlock);
+TORCH_MODULE(TwinBlock);
 
 /// torchvision's resnet18 with width 8 and 10 classes.
 struct TinyResNetImpl : torch::nn::Module {
@@ -49,12 +49,12 @@ struct TinyResNetImpl : torch::nn::Module {
         bn1(register_module("bn1", torch::nn::BatchNorm2d(w))),
         relu(register_module("relu", torch::nn::ReLU(torch::nn::ReLUOptions(true)))),
         maxpool(register_module("maxpool", torch::nn::MaxPool2d(torch::nn::MaxPool2dOptions(3).stride(2).padding(1)))),
-        layer1(register_module("layer1", torch::nn::Sequential(BasicBlock(w, w, 1), BasicBlock(w, w, 1)))),
-        layer2(register_module("layer2", torch::nn::Sequential(BasicBlock(w, 2 * w, 2), BasicBlock(2 * w, 2 * w, 1)))),
+        layer1(register_module("layer1", torch::nn::Sequential(TwinBlock(w, w, 1), TwinBlock(w, w, 1)))),
+        layer2(register_module("layer2", torch::nn::Sequential(TwinBlock(w, 2 * w, 2), TwinBlock(2 * w, 2 * w, 1)))),
         layer3(
-            register_module("layer3", torch::nn::Sequential(BasicBlock(2 * w, 4 * w, 2), BasicBlock(4 * w, 4 * w, 1)))),
+            register_module("layer3", torch::nn::Sequential(TwinBlock(2 * w, 4 * w, 2), TwinBlock(4 * w, 4 * w, 1)))),
         layer4(
-            register_module("layer4", torch::nn::Sequential(BasicBlock(4 * w, 8 * w, 2), BasicBlock(8 * w, 8 * w, 1)))),
+            register_module("layer4", torch::nn::Sequential(TwinBlock(4 * w, 8 * w, 2), TwinBlock(8 * w, 8 * w, 1)))),
         avgpool(register_module("avgpool", torch::nn::AdaptiveAvgPool2d(torch::nn::AdaptiveAvgPool2dOptions({1, 1})))),
         fc(register_module("fc", torch::nn::Linear(8 * w, classes))) {}
 

@@ -12,6 +12,7 @@
 
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/cam/explanation.hpp"
+#include "sightglass/cam/reshaped.hpp"
 #include "sightglass/model/detail/layout.hpp"
 #include "sightglass/model/model.hpp"
 #include "sightglass/model/detail/tails.hpp"
