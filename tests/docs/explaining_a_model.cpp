@@ -69,7 +69,7 @@ TEST_CASE("the layers of docs/explaining-a-model.md are listed, suggested and su
   std::cout << sg::summary(net, input);                // shapes, parameters, multiply-adds, memory
 
   CHECK(suggested.layer == "layer4");
-  CHECK_THAT(printed.text(), ContainsSubstring("layer4.1.conv2 [1, 64, 2, 2]"));
+  CHECK_THAT(printed.text(), ContainsSubstring("layer4.1.conv2 1 64 2 2\n"));
 }
 
 TEST_CASE("a TorchScript file of docs/explaining-a-model.md with several inputs and outputs is explained") {

@@ -61,6 +61,7 @@ TEST_CASE("a backward hook of docs/hooks.md is told of gradients") {
 }
 
 TEST_CASE("many layers of docs/hooks.md are captured at once") {
+  const docs::Printed printed;
   support::ResNet18 net(8, 300);
   const torch::Tensor input = torch::randn({2, 3, 64, 64});
 

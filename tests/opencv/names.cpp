@@ -61,6 +61,8 @@ TEST_CASE("names that do not fit lose the beginning that all share, up to a dot"
 TEST_CASE("a name that is still too long is cut in the middle") {
   const Names texts = told_apart({"alpha.first.omega", "b"}, width_of("alpha...omega"), 10);
   CHECK(texts == Names{"alpha...omega", "b"});
+  // No dot of the name joins the three.
+  CHECK(told_apart({"aaaa.bbbbbbbb.cccc", "b"}, width_of("aaaa....cccc"), 10)[0] == "aaaa...cccc");
 }
 
 TEST_CASE("the cut is made where names do not differ") {

@@ -105,6 +105,7 @@ inline void draw_line(cv::Mat& canvas, const Frame& frame, const Series& line, c
 
 inline std::vector<std::string> names_of(const std::vector<Series>& lines) {
   std::vector<std::string> names;
+  names.reserve(lines.size());
   for (const Series& line : lines) names.push_back(line.name);
   return names;
 }

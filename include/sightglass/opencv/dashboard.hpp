@@ -46,6 +46,7 @@ class Dashboard {
   Dashboard(const StatsHistory& stats, const DashboardOptions& options)
       : stats_(stats), options_(options), batches_(numbers_of(stats.batches())) {
     for (size_t i = 0; i < stats_.size(); ++i) layers_.push_back(stats_.layer(i));
+    shorten_names();
   }
 
   cv::Mat draw() {
@@ -73,9 +74,22 @@ class Dashboard {
     });
   }
 
+  /// Where a name is too long for a title, what all of them begin with is said once, in the dashboard's own.
+  void shorten_names() {
+    names_ = stats_.names();
+    const size_t shared = shared_beginning(names_);
+    const bool fit = std::none_of(names_.begin(), names_.end(), [](const std::string& name) {
+      return Text{printable(name), title_text}.width() > least_map_width - 60;
+    });
+    if (shared == 0 || fit) return;
+    within_ = names_.front().substr(0, shared - 1);
+    for (std::string& name : names_) name.erase(0, shared);
+  }
+
   void add_title() {
-    std::string text = options_.title() + ": " + std::to_string(layers_.size()) + " layers, " +
-                       std::to_string(batches_.size()) + " recorded batches";
+    std::string text = options_.title() + ": " + std::to_string(layers_.size()) + " layers" +
+                       (within_.empty() ? "" : " of " + within_) + ", " + std::to_string(batches_.size()) +
+                       " recorded batches";
     if (!batches_.empty()) {
       text += " (" + std::to_string(std::llround(batches_.front())) + " to " +
               std::to_string(std::llround(batches_.back())) + ")";
@@ -89,7 +103,7 @@ class Dashboard {
     std::vector<Series> all;
     for (size_t i = 0; i < layers_.size(); ++i) {
       const at::Tensor values = layers_[i].figure(figure);
-      if (values.defined()) all.push_back({stats_.names()[i], batches_, numbers_of(values), colour(i)});
+      if (values.defined()) all.push_back({names_[i], batches_, numbers_of(values), colour(i)});
     }
     return all;
   }
@@ -136,7 +150,7 @@ class Dashboard {
     const std::vector<Series> named = lines(Figure::mean);
     const int rows = (static_cast<int>(charts.size()) + 2) / 3, height = rows * chart_height;
     if (rows == 0) return;
-    const int legend = std::min(legend_width({longest_of(named)}, height), options_.width() / 6);
+    const int legend = std::min(legend_width({longest_of(named)}, height), std::max(160, options_.width() / 6));
     const int width = (options_.width() - 2 * margin - legend) / 3;
     add(height, [=](cv::Mat& canvas, int top) {
       for (size_t i = 0; i < charts.size(); ++i) {
@@ -186,7 +200,8 @@ class Dashboard {
     const HeatMapOptions options = map_options();
     const cv::Rect first(0, 0, inner / columns, map_height);
     std::vector<std::string> titles;
-    for (const size_t layer : recorded) titles.push_back(stats_.names()[layer]);
+    titles.reserve(recorded.size());
+    for (const size_t layer : recorded) titles.push_back(names_[layer]);
     titles = told_apart(titles, heat_frame(first, 1, 1, options).plot.width, title_text);
     add(rows * map_height, [=](cv::Mat& canvas, int top) {
       for (size_t i = 0; i < recorded.size(); ++i) {
@@ -222,6 +237,8 @@ class Dashboard {
   const DashboardOptions& options_;
   std::vector<double> batches_;
   std::vector<LayerStats> layers_;
+  std::vector<std::string> names_;  // as they are shown
+  std::string within_;              // what stood before each, without its dot
   int y_ = margin / 2;
   std::vector<std::function<void(cv::Mat&)>> parts_;
 };

@@ -20,23 +20,34 @@ enum class ColourBar { none, right };
 
 /// Options of `heat_map`, with chained setters. Sizes are in pixels.
 struct HeatMapOptions {
+  /// Of the whole picture.
   TORCH_ARG(cv::Size, size) = cv::Size(640, 320);
+  /// Above the table; none by default.
   TORCH_ARG(std::string, title) = {};
+  /// What the axes count, with the unit: "time, s".
   TORCH_ARG(std::string, x_label) = {};
+  /// The same for the y axis.
   TORCH_ARG(std::string, y_label) = {};
   /// What the axes count, from the first column's left side to the last one's right, and from the lowest row's lower
   /// side to the highest one's upper; NaN: columns and rows from 0.
   TORCH_ARG(double, x_low) = std::numeric_limits<double>::quiet_NaN();
+  /// See `x_low`.
   TORCH_ARG(double, x_high) = std::numeric_limits<double>::quiet_NaN();
+  /// See `x_low`.
   TORCH_ARG(double, y_low) = std::numeric_limits<double>::quiet_NaN();
+  /// See `x_low`.
   TORCH_ARG(double, y_high) = std::numeric_limits<double>::quiet_NaN();
+  /// Whether ticks of x stand at whole numbers only.
   TORCH_ARG(Numbers, x_numbers) = Numbers::real;
+  /// From the smallest finite value to the largest.
   TORCH_ARG(ColourMap, colour_map) = ColourMap::magma;
+  /// Whether a bar beside the table tells the values.
   TORCH_ARG(ColourBar, colour_bar) = ColourBar::right;
 
  public:
-  /// The axes' ends.
+  /// Both ends of the x axis.
   HeatMapOptions& x_range(double low, double high) { return x_low(low).x_high(high); }
+  /// Both ends of the y axis.
   HeatMapOptions& y_range(double low, double high) { return y_low(low).y_high(high); }
 };
 

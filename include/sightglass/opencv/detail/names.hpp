@@ -41,7 +41,7 @@ inline std::string cut_in_middle(const std::vector<std::string>& names, size_t i
     // The longest end that fits beside this beginning; beside a longer one, no longer one does.
     tail = std::min(tail, name.size() - head);
     const auto text = [&] { return name.substr(0, head) + "..." + name.substr(name.size() - tail); };
-    while (tail > 0 && !fits(text())) --tail;
+    while (tail > 0 && (!fits(text()) || name[name.size() - tail] == '.')) --tail;
     if (tail == 0) break;
     const size_t imbalance = head > tail ? head - tail : tail - head;
     if (imbalance >= least_imbalance) continue;
@@ -64,6 +64,7 @@ inline std::vector<std::string> told_apart(std::vector<std::string> names, doubl
   const size_t shared = shared_beginning(names);
   for (std::string& name : names) name.erase(0, shared);
   std::vector<std::string> texts;
+  texts.reserve(names.size());
   for (size_t i = 0; i < names.size(); ++i) texts.push_back(cut_in_middle(names, i, width, height));
   return texts;
 }
