@@ -11,6 +11,10 @@ TEST_CASE("a message is cut to the one line that says what was wrong", "[runnabl
   CHECK(sgd::one_line("") == "");
   CHECK(sgd::one_line("The following operation failed.\nTraceback of TorchScript (most recent call last):\n  "
                       "File\nRuntimeError: too big\n") == "RuntimeError: too big");
+  CHECK(sgd::one_line(
+            "It failed.\nTraceback of TorchScript, serialized code:\n  f(x)\nTraceback of TorchScript, original "
+            "code:\n  raise ValueError(\"an Error: this\")\n  ~~~ <--- HERE\nValueError: too small\nHint: "
+            "more of it\n  Error: and more\n") == "ValueError: too small");
 }
 
 TEST_CASE("announcing tells whoever listens, and nobody where nobody does", "[runnable]") {

@@ -1,5 +1,7 @@
 #include "sightglass/trace/script/script_calls.hpp"
 
+#include "sightglass/trace/script/script.hpp"
+
 #include <torch/torch.h>
 
 #include "support/catch.hpp"
@@ -36,6 +38,7 @@ torch::jit::Module sum_of() {
 TEST_CASE("a call of the user's own is known with all that it is given, and another one has another number",
           "[script]") {
   torch::jit::Module net = sum_of();
+  const sgd::AsWritten as_written;  // no fuser, as while a model is watched
   const auto calls = sgd::ScriptCalls::begin_on_thread();
   CHECK(sgd::ScriptCalls::of_thread() == calls);
   Look look(net._ivalue().get());

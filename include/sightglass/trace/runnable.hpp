@@ -81,13 +81,22 @@ class Runnable {
   virtual std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) = 0;
 };
 
-/// The one line of an error that says what was wrong; TorchScript's come with two tracebacks.
+/// The one line of an error that says what was wrong; TorchScript's come with two tracebacks before it.
 inline std::string one_line(const std::string& message) {
+  const size_t traceback = message.rfind("Traceback of TorchScript");
+  if (traceback == std::string::npos) return message.substr(0, message.find('\n'));
+  // `RuntimeError: ...`, of whatever class; the lines of a traceback are indented, or code.
+  size_t start = traceback;
+  for (size_t at = message.find("Error: ", traceback); at != std::string::npos; at = message.find("Error: ", at + 1)) {
+    const size_t line = message.rfind('\n', at) + 1;
+    if (message.substr(line, at - line).find_first_of(" \"'(") != std::string::npos) continue;
+    start = line;
+    break;
+  }
+  if (start != traceback) return message.substr(start, message.find('\n', start) - start);
   const size_t last = message.find_last_not_of('\n');
-  const size_t traceback = message.find("Traceback of TorchScript");
-  if (traceback == std::string::npos || last == std::string::npos) return message.substr(0, message.find('\n'));
-  const size_t start = message.rfind('\n', last);
-  return message.substr(start == std::string::npos ? 0 : start + 1, last - start);
+  start = message.rfind('\n', last) + 1;
+  return message.substr(start, last + 1 - start);
 }
 
 /// Announces one end of a place to whoever listens on this thread; the values may be replaced.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/ir/ir.h>
@@ -135,9 +136,11 @@ class C10_EXPORT Split {
   /// Whether what was frozen has changed since.
   bool stale() const { return values_.changed(); }
 
-  /// What the layer gives for `input`. Nobody is told of its operations.
+  /// What the layer gives for `input`. Nobody is told of its operations. No graph is wanted, and none is looked for: a
+  /// LibTorch with Vulkan cannot choose between autograd's kernels for MKL-DNN's tensors.
   at::Tensor prefix(const at::Tensor& input) const {
     const Unwatched unseen;
+    const at::AutoDispatchBelowAutograd without_graph;
     return run(*prefix_, {input}).toTensor();
   }
   /// The model's output when the layer gives `activations` for `input`.
