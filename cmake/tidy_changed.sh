@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # cmake/tidy_changed.sh [BASE]: clang-tidy over what has changed since the commit BASE (origin's branch if there is one,
 # else HEAD~1), the working tree among it. BUILD_DIR (build/tests) is a configured build folder, whose LibTorch is taken.
-# A changed source is checked by itself; for a changed header, a file that only includes it. Nothing changed: no time.
+# Nothing changed: no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cmake/setup.sh
@@ -17,7 +17,7 @@ mapfile -t changed < <(
   {
     git diff --name-only --diff-filter=d "$base" -- '*.hpp' '*.cpp'
     git ls-files --others --exclude-standard -- '*.hpp' '*.cpp'
-  } | grep -E '^(include|examples|docs|tests)/' | grep -vE '^tests/(consumers|gpu)/' | sort -u
+  } | grep -E '^(include|examples|docs|tests)/' | grep -vE '^tests/(consumers|gpu|benchmarks)/' | sort -u
 )
 if [ ${#changed[@]} = 0 ]; then
   say "clang-tidy: no source has changed since $base"
@@ -34,23 +34,27 @@ for include in "$prefix"/include "$prefix"/include/torch/csrc/api/include; do
 done
 flags+=('-DSIGHTGLASS_SHARED_DIR=""' -Wno-unknown-warning-option)
 
-# A header of ours in a file that only includes it; the sources as they are.
+# Reading LibTorch's headers is most of the time: changed headers go into one file, changed tests into another, as in
+# the unity build; programs are files of their own.
 work=$folder/tidy
 rm -rf "$work" && mkdir -p "$work"
-files=()
+files=() tests=()
 for file in "${changed[@]}"; do
   case $file in
-    include/*.hpp)
-      alone=$work/$(tr '/' '_' <<<"${file%.hpp}").cpp
-      printf '#include "%s"\n' "${file#include/}" >"$alone"
-      files+=("$alone")
-      ;;
+    include/*_inl.hpp) ;; # read by its header
+    include/*.hpp) printf '#include "%s"\n' "${file#include/}" >>"$work/headers.cpp" ;;
+    tests/*.cpp) tests+=("$PWD/$file") ;;
     *.cpp) files+=("$file") ;;
   esac
 done
+[ ! -f "$work/headers.cpp" ] || files+=("$work/headers.cpp")
+if [ ${#tests[@]} -gt 0 ]; then
+  cmake "-DBATCH=$work/tests.cpp" "-DSOURCES=$(IFS='|' && echo "${tests[*]}")" -P cmake/batch_tests.cmake
+  files+=("$work/tests.cpp")
+fi
 [ ${#files[@]} -gt 0 ] || exit 0
 
-say "clang-tidy: ${#files[@]} files changed since $base"
+say "clang-tidy: ${#changed[@]} files changed since $base"
 # Warnings of changed headers only: an included one that nobody touched is somebody else's change.
 filter=$(printf '%s\n' "${changed[@]}" | grep '\.hpp$' | sed 's/[.]/\\./g' | paste -sd'|' || true)
 printf '%s\0' "${files[@]}" |

@@ -20,7 +20,7 @@ cv::Mat labelled(const cv::Mat& picture, const std::string& label, int side) {
 
 /// On the left the scene and its map, on the right as much of the dashboard as is as high.
 cv::Mat draw(const std::string& model, const std::string& picture, const std::string& records) {
-  constexpr int side = 345, width = 960;
+  constexpr int side = 323, width = 960;
   torch::jit::Module net = torch::jit::load(model);
   net.eval();
   const cv::Mat scene = sg::read_image(picture);
@@ -31,7 +31,7 @@ cv::Mat draw(const std::string& model, const std::string& picture, const std::st
   cv::Mat left;
   cv::vconcat(labelled(scene, "a scene", side), labelled(map, "what the network looks at", side), left);
   const cv::Mat right =
-      sg::dashboard(sg::read_stats(records), sg::DashboardOptions().title("its training").width(width));
+      sg::dashboard(sg::read_stats(records), sg::DashboardOptions().title("a training").width(width));
   const int height = std::min(left.rows, right.rows);
   cv::Mat canvas(left.rows, left.cols + width, CV_8UC3, cv::Scalar::all(255));
   left.copyTo(canvas.colRange(0, left.cols));

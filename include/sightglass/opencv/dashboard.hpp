@@ -164,8 +164,9 @@ class Dashboard {
   }
 
   static Series longest_of(const std::vector<Series>& lines) {
-    const auto shorter = [](const Series& a, const Series& b) { return a.name.size() < b.name.size(); };
-    return *std::max_element(lines.begin(), lines.end(), shorter);
+    const auto width = [](const Series& line) { return Text{printable(line.name), tick_text}.width(); };
+    return *std::max_element(lines.begin(), lines.end(),
+                             [&](const Series& a, const Series& b) { return width(a) < width(b); });
   }
 
   /// A line a layer, or, where they are too many, their colours in a bar.

@@ -31,6 +31,7 @@ inline at::Tensor kpca_cam(const at::Tensor& activations) {
 
 /// The same as a method for `explain`.
 struct KpcaCam {
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return kpca_cam(cut.activations()); }
 };
 
