@@ -257,12 +257,7 @@ class [[nodiscard]] Capture {
   }
 
   size_t index_of(const detail::CaptureStore::Call& call, const std::string& key) const {
-    std::vector<std::string> keys = call.keys;
-    for (size_t i = keys.size(); i < call.outputs.size(); ++i) keys.push_back(std::to_string(i));
-    const std::optional<size_t> index = detail::index_of_path(keys, key);
-    TORCH_CHECK(index.has_value(), "capture of layer \"", name_, "\": it has no output \"", key, "\"; it gives ",
-                detail::quoted_list(keys));
-    return *index;
+    return detail::index_of_output("capture of layer \"" + name_ + "\"", call.keys, call.outputs.size(), key);
   }
 
   at::Tensor gradient_of(const detail::CaptureStore::Call& call, size_t output) const {

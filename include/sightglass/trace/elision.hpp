@@ -44,16 +44,16 @@ class Tape {
     at::TensorOptions options;
   };
   /// One operation before the last cut.
-  struct Step {
+  struct Operation {
     const c10::FunctionSchema* schema = nullptr;
     bool depends_on_input = false;
     std::vector<Made> made;
   };
-  /// Tensor number `index` among the results of operation number `step`.
-  using Slot = std::pair<size_t, size_t>;
-  /// Where a layer's output is made.
-  struct Cut {
-    Slot output{0, 0};
+  /// A tensor: the number of the operation that made it, and its own among the results.
+  using Origin = std::pair<size_t, size_t>;
+  /// Where the output of a layer at which the model is cut is made.
+  struct LayerOutput {
+    Origin origin{0, 0};
     bool found = false;
     bool written = false;  ///< an operation behind it writes the output in place
   };
@@ -62,23 +62,24 @@ class Tape {
     dependent_.emplace(key(input), TensorRef(input));
   }
 
-  const std::vector<Step>& steps() const { return steps_; }
-  const Cut& cut(size_t number) const { return cuts_[number]; }
+  const std::vector<Operation>& operations() const { return operations_; }
+  const LayerOutput& cut(size_t number) const { return cuts_[number]; }
   /// The sizes of a cut's output when it was made.
   at::IntArrayRef made_at(size_t number) const {
-    const Slot& slot = cuts_[number].output;
-    return steps_[slot.first].made[slot.second].sizes;
+    const Origin& origin = cuts_[number].origin;
+    return operations_[origin.first].made[origin.second].sizes;
   }
   int64_t batch() const { return batch_; }
   /// True where an operation behind a cut reads the input itself.
   bool reads_input() const { return reads_input_; }
-  const std::map<Slot, at::Tensor>& kept() const { return kept_; }
+  const std::map<Origin, at::Tensor>& kept() const { return kept_; }
 
   /// The operation that read values of what depends on the input, so that the model may have chosen its way by them;
   /// null where none did.
   const c10::FunctionSchema* reader_of_values() const {
-    for (const Step& step : steps_) {
-      if (step.depends_on_input && step.made.empty() && !looks_at_shape_only(*step.schema)) return step.schema;
+    for (const Operation& operation : operations_) {
+      if (operation.depends_on_input && operation.made.empty() && !looks_at_shape_only(*operation.schema))
+        return operation.schema;
     }
     return nullptr;
   }
@@ -99,30 +100,30 @@ class Tape {
   /// After it, with its results on the stack.
   void after(const OperatorHandle& op, const Stack& stack) {
     if (passed_ == cuts_.size()) return;
-    Step step{&op.schema(), depends_, {}};
+    Operation operation{&op.schema(), depends_, {}};
     for (const at::Tensor& tensor : flat_tensors(results(op, stack))) {
-      const Slot slot(steps_.size(), step.made.size());
-      step.made.push_back({tensor.sizes().vec(), tensor.options().requires_grad(false)});
+      const Origin origin(operations_.size(), operation.made.size());
+      operation.made.push_back({tensor.sizes().vec(), tensor.options().requires_grad(false)});
       if (depends_) dependent_.insert_or_assign(key(tensor), TensorRef(tensor));
-      made_.insert_or_assign(key(tensor), std::make_pair(slot, TensorRef(tensor)));
+      made_.insert_or_assign(key(tensor), std::make_pair(origin, TensorRef(tensor)));
     }
-    steps_.push_back(std::move(step));
+    operations_.push_back(std::move(operation));
   }
 
   /// Layer number `number` has given `output`, which the model goes on with as `replacement`.
   void pass(size_t number, const at::Tensor& output, const at::Tensor& replacement) {
     const auto found = made_.find(key(output));
-    Cut& cut = cuts_[number];
+    LayerOutput& cut = cuts_[number];
     if (!cut.found) ++passed_;
     cut = {};
     cut.found = found != made_.end() && found->second.second.lock().is_same(output);
     if (!cut.found) return;
-    cut.output = found->second.first;
-    behind_ = std::max(behind_, cut.output.first + 1);
-    latest_ = cut.output;
+    cut.origin = found->second.first;
+    behind_ = std::max(behind_, cut.origin.first + 1);
+    latest_ = cut.origin;
     storages_.insert_or_assign(storage_of(output), number);
     if (replacement.is_same(output)) return;
-    made_.insert_or_assign(key(replacement), std::make_pair(cut.output, TensorRef(replacement)));
+    made_.insert_or_assign(key(replacement), std::make_pair(cut.origin, TensorRef(replacement)));
     dependent_.insert_or_assign(key(replacement), TensorRef(replacement));
   }
 
@@ -141,7 +142,7 @@ class Tape {
     }
     if (!written) return;
     if (const auto cut = storages_.find(storage); cut != storages_.end()) cuts_[cut->second].written = true;
-    for (auto& [slot, kept] : kept_) {
+    for (auto& [origin, kept] : kept_) {
       if (storage_of(kept) == storage) kept = kept.clone();
     }
   }
@@ -149,15 +150,15 @@ class Tape {
   const void* input_;
   bool reads_input_ = false;
   int64_t batch_;
-  std::vector<Cut> cuts_;
-  std::vector<Step> steps_;
-  std::map<Slot, at::Tensor> kept_;
+  std::vector<LayerOutput> cuts_;
+  std::vector<Operation> operations_;
+  std::map<Origin, at::Tensor> kept_;
   size_t passed_ = 0;
-  size_t behind_ = 0;  ///< operations before the latest cut; 0 before the first
-  Slot latest_{0, 0};  ///< the output of the latest cut
+  size_t behind_ = 0;    ///< operations before the latest cut; 0 before the first
+  Origin latest_{0, 0};  ///< the output of the latest cut
   bool depends_ = false;
   std::unordered_map<const void*, TensorRef> dependent_;
-  std::unordered_map<const void*, std::pair<Slot, TensorRef>> made_;
+  std::unordered_map<const void*, std::pair<Origin, TensorRef>> made_;
   std::unordered_map<const void*, size_t> storages_;  // of layers' outputs
 };
 
@@ -174,20 +175,21 @@ class Elision final : public Listener {
 
   /// Why the run could not be elided; empty when it could.
   const std::string& failure() const { return failure_; }
-  bool reached_cut() const { return position_ > cut_.output.first; }
+  bool reached_cut() const { return position_ > cut_.origin.first; }
 
   void operation(const OperatorHandle& op, Stack& stack) override {
     if (reached_cut()) return op.callBoxed(stack);
-    const Tape::Step& step = tape_.steps()[position_];
-    if (&op.schema() != step.schema) fail("it runs other operations than before");
-    if (step.depends_on_input) {
-      if (step.made.empty() && !looks_at_shape_only(op.schema())) fail("it reads the values of " + op.schema().name());
-      hand_out(op, stack, step);
+    const Tape::Operation& operation = tape_.operations()[position_];
+    if (&op.schema() != operation.schema) fail("it runs other operations than before");
+    if (operation.depends_on_input) {
+      if (operation.made.empty() && !looks_at_shape_only(op.schema()))
+        fail("it reads the values of " + op.schema().name());
+      hand_out(op, stack, operation);
     } else {
       op.callBoxed(stack);
     }
     // Behind the cut nobody needs to listen.
-    if (++position_ > cut_.output.first) state().listener = nullptr;
+    if (++position_ > cut_.origin.first) state().listener = nullptr;
   }
 
  private:
@@ -214,24 +216,24 @@ class Elision final : public Listener {
     return empty_shell(sizes, made.options);
   }
 
-  at::Tensor result(const Tape::Step& step, size_t index) {
-    const Tape::Slot slot(position_, index);
-    if (slot == cut_.output) return activations_;
-    const auto kept = tape_.kept().find(slot);
-    return kept == tape_.kept().end() ? shell_of(step.made[index]) : rows_of(kept->second);
+  at::Tensor result(const Tape::Operation& operation, size_t index) {
+    const Tape::Origin origin(position_, index);
+    if (origin == cut_.origin) return activations_;
+    const auto kept = tape_.kept().find(origin);
+    return kept == tape_.kept().end() ? shell_of(operation.made[index]) : rows_of(kept->second);
   }
 
   /// Puts results on the stack in place of the arguments.
-  void hand_out(const OperatorHandle& op, Stack& stack, const Tape::Step& step) {
-    if (step.made.empty()) return op.callBoxed(stack);
+  void hand_out(const OperatorHandle& op, Stack& stack, const Tape::Operation& operation) {
+    if (operation.made.empty()) return op.callBoxed(stack);
     const auto given = arguments(op, stack).vec();
     const auto& declared = op.schema().arguments();
     torch::jit::drop(stack, given.size());
     size_t index = 0;
     for (const c10::Argument& returned : op.schema().returns()) {
       if (returned.type()->kind() == c10::TypeKind::TensorType) {
-        if (index >= step.made.size()) fail("an operation gave an undefined tensor");
-        const at::Tensor made = result(step, index++);
+        if (index >= operation.made.size()) fail("an operation gave an undefined tensor");
+        const at::Tensor made = result(operation, index++);
         const bool in_place = returned.alias_info() != nullptr && returned.alias_info()->isWrite();
         if (!in_place) {
           stack.emplace_back(made);
@@ -246,7 +248,7 @@ class Elision final : public Listener {
         }
       } else if (returned.type()->kind() == c10::TypeKind::ListType && op.schema().returns().size() == 1) {
         c10::List<at::Tensor> list;
-        while (index < step.made.size()) list.push_back(result(step, index++));
+        while (index < operation.made.size()) list.push_back(result(operation, index++));
         stack.emplace_back(std::move(list));
       } else {
         fail("an operation gave something else than tensors");
@@ -255,7 +257,7 @@ class Elision final : public Listener {
   }
 
   const Tape& tape_;
-  Tape::Cut cut_;
+  Tape::LayerOutput cut_;
   at::Tensor activations_;
   at::Tensor images_;
   size_t position_ = 0;

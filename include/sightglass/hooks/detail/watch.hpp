@@ -39,8 +39,9 @@ class Watch {
   /// How the layer's calls are told: by the stream of operations, or by marks that a run of our own sets.
   enum class By { operations, marks };
 
-  Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by = By::operations)
-      : subscriber_(std::move(subscriber)), tracker_(Tracker::of_thread()) {
+  Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by = By::operations,
+        std::shared_ptr<Tracker> tracker = Tracker::of_thread())
+      : subscriber_(std::move(subscriber)), tracker_(std::move(tracker)) {
     const Place& place = layer.place();
     check_can_be_watched({layer});
     if (place.owner == nullptr || by == By::marks) {

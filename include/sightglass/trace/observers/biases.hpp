@@ -23,11 +23,13 @@ struct BiasTerm {
 ///
 /// It sees operations, not modules: functions and TorchScript are served alike. In evaluation, batch norm is a scale
 /// and a bias, `beta - gamma * mean / sqrt(var + eps)`.
-class BiasGradients final : public Listener {
+class BiasGradients final : public Onlooker {
  public:
+  BiasGradients() : Onlooker(state().listener) {}
+
   void operation(const OperatorHandle& op, Stack& stack) override {
     const at::Tensor bias = bias_of(op, stack);
-    op.callBoxed(stack);
+    run(op, stack);
     if (!bias.defined()) return;
     const at::Tensor y = stack[stack.size() - op.schema().returns().size()].toTensor();
     if (!y.requires_grad()) return;

@@ -12,10 +12,12 @@ namespace sightglass::detail {
 
 /// While it listens, gradients that come back to a ReLU's output lose what is below 0, as guided backpropagation wants
 /// it: modules, functions and in-place ones alike, and ReLU6.
-class RectifiedGradients final : public Listener {
+class RectifiedGradients final : public Onlooker {
  public:
+  RectifiedGradients() : Onlooker(state().listener) {}
+
   void operation(const OperatorHandle& op, Stack& stack) override {
-    op.callBoxed(stack);
+    run(op, stack);
     if (!is_relu(op.schema().name())) return;
     for (const at::Tensor& y : flat_tensors(results(op, stack))) {
       if (y.requires_grad()) change_gradient(y, [](const at::Tensor& gradient) { return gradient.relu(); });

@@ -27,7 +27,7 @@
 #include "sightglass/trace/script/script.hpp"
 
 /// A model in two parts at a layer: the prefix before it, which needs no graph and so may take another form, and the
-/// tail behind it, from which gradients come.
+/// tail behind it, from which gradients come. Without a layer all of it is prefix.
 namespace sightglass::detail {
 
 /// What a frozen graph was made from: it is no longer true once one of these has changed.
@@ -109,8 +109,9 @@ class Freezer {
 class C10_EXPORT Split {
  public:
   /// Splits `marked`, whose first input is the model `self` in evaluation mode, at that of `places` which stands first;
-  /// a place that runs several times stands where its last call ends. For inputs of `dims` dimensions. `output`: the
-  /// path of what is looked at in what the model gives. Throws `c10::Error` with the reason where that cannot be.
+  /// a place that runs several times stands where its last call ends; at none, where `places` are none. For inputs of
+  /// `dims` dimensions. `output`: the path of what is looked at in what the model gives. Throws `c10::Error` with the
+  /// reason where that cannot be.
   Split(const jit::Graph& marked, const c10::intrusive_ptr<c10::ivalue::Object>& self,
         const std::set<const void*>& places, size_t dims, std::string output = "")
       : output_(std::move(output)) {
@@ -125,12 +126,18 @@ class C10_EXPORT Split {
     graph->eraseInput(0);
     set_dims(*graph->inputs().at(0), dims);
     drop_marks(*graph->block(), places);
+    if (places.empty()) {
+      settle_dims(graph);
+      optimise(graph);
+      prefix_ = code(graph);
+      return;
+    }
     place_ = find(*graph, places).second;
     prefix_ = code(prefix_of(*graph, places));
     tail_ = code(tail_of(*graph, places));
   }
 
-  /// The place at which the model is split.
+  /// The place at which the model is split; null where it is not.
   const void* place() const { return place_; }
   bool tail_reads_input() const { return tail_reads_input_; }
   /// Whether what was frozen has changed since.
@@ -138,18 +145,24 @@ class C10_EXPORT Split {
 
   /// What the layer gives for `input`. Nobody is told of its operations. No graph is wanted, and none is looked for: a
   /// LibTorch with Vulkan cannot choose between autograd's kernels for MKL-DNN's tensors.
-  at::Tensor prefix(const at::Tensor& input) const {
-    const Unwatched unseen;
-    const at::AutoDispatchBelowAutograd without_graph;
-    return run(*prefix_, {input}).toTensor();
-  }
+  at::Tensor prefix(const at::Tensor& input) const { return run_prefix(input).toTensor(); }
   /// The model's output when the layer gives `activations` for `input`.
   at::Tensor tail(const at::Tensor& activations, const at::Tensor& input) const {
     return pick_tensor(run(*tail_, {input, activations}), output_);
   }
+  /// The model's output for `input`.
+  at::Tensor whole(const at::Tensor& input) const {
+    return tail_ == nullptr ? pick_tensor(run_prefix(input), output_) : tail(prefix(input), input);
+  }
 
  private:
   using Graph = std::shared_ptr<jit::Graph>;
+
+  c10::IValue run_prefix(const at::Tensor& input) const {
+    const Unwatched unseen;
+    const at::AutoDispatchBelowAutograd without_graph;
+    return run(*prefix_, {input});
+  }
 
   static std::shared_ptr<const jit::Code> code(const Graph& graph) {
     return std::make_shared<const jit::Code>(graph, "sightglass");
@@ -232,6 +245,12 @@ class C10_EXPORT Split {
     jit::EliminateDeadCode(graph);
   }
 
+  /// Puts what gives no gradients into the form in which it runs fastest.
+  static void optimise(Graph graph) {
+    jit::OptimizeFrozenGraph(graph);
+    jit::ConvertFrozenOpsToMKLDNN(graph);
+  }
+
   Graph prefix_of(jit::Graph& whole, const std::set<const void*>& places) {
     Graph graph = whole.copy();
     jit::Node* const cut = find(*graph, places).first;
@@ -247,8 +266,7 @@ class C10_EXPORT Split {
     drop_marks(*graph->block(), {});
     settle_dims(graph);
     activations_dims_ = dims_of(*graph->outputs().at(0));
-    jit::OptimizeFrozenGraph(graph);
-    jit::ConvertFrozenOpsToMKLDNN(graph);
+    optimise(graph);
     return graph;
   }
 

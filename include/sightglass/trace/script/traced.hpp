@@ -39,6 +39,20 @@ class TraceMark final : public Subscriber {
   const void* place_;
 };
 
+/// Writes a run down on a tape, whoever else listens.
+class TapeWriter final : public Onlooker {
+ public:
+  explicit TapeWriter(Tape& tape) : Onlooker(state().listener), tape_(tape) {}
+  void operation(const OperatorHandle& op, Stack& stack) override {
+    tape_.before(op, stack);
+    run(op, stack);
+    tape_.after(op, stack);
+  }
+
+ private:
+  Tape& tape_;
+};
+
 /// Traces `forward`, which reads the tensors `state`, on `input`; places are marked by who watches them. Throws where
 /// it may have chosen its way by values that it read.
 inline Traced trace(const std::function<at::Tensor(const at::Tensor&)>& forward, const std::vector<at::Tensor>& state,
@@ -51,7 +65,8 @@ inline Traced trace(const std::function<at::Tensor(const at::Tensor&)>& forward,
   const auto run = [&](Stack stack) {
     const at::Tensor given = stack.front().toTensor();
     tape = std::make_unique<Tape>(given, 1);
-    const Tracker::Taping taping(Tracker::of_thread(), tape.get());
+    TapeWriter writer(*tape);
+    const Observed listening(writer);
     return Stack{forward(given)};
   };
   const auto no_name = [](const at::Tensor&) { return std::string(); };
