@@ -16,6 +16,7 @@
 #include "sightglass/hooks/hook_point.hpp"
 
 #include "sightglass/model/model.hpp"
+#include "sightglass/model/layer_info.hpp"
 #include "sightglass/model/layers.hpp"
 #include "sightglass/model/summary.hpp"
 #include "sightglass/model/reshape.hpp"

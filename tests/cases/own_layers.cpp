@@ -261,7 +261,7 @@ TEST_CASE("a layer without parameters at the start of its block is found at ever
   const torch::NoGradGuard no_gradients;
   for (int call = 0; call < 3; ++call) {
     const sg::Summary summary = sg::summary(net, torch::randn({2, 3, 9}));
-    CHECK(summary["se.pool"].output_shape == std::vector<int64_t>{2, 4, 1});
+    CHECK(summary["se.pool"].shape == std::vector<int64_t>{2, 4, 1});
   }
 }
 

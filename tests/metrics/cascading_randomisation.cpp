@@ -125,5 +125,5 @@ TEST_CASE("maps of signals are compared by rank alone, and a reference without d
   sg::CascadingRandomisationOptions options;
   options.draws = 0;
   CHECK_THROWS_WITH(sg::cascading_randomisation(net, torch::rand({1, 1, 30}), "conv", signed_map, {}, options),
-                    ContainsSubstring("draws: came 0"));
+                    ContainsSubstring("draws: got 0"));
 }

@@ -3,13 +3,11 @@
 #include <c10/macros/Export.h>
 
 #include <cstdint>
-#include <iterator>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "sightglass/trace/learning/signature.hpp"
+#include "sightglass/trace/owner_store.hpp"
 
 namespace sightglass::detail {
 
@@ -21,21 +19,16 @@ class C10_EXPORT SignatureStore {
     return store;
   }
 
-  std::shared_ptr<const Signature> find(const Runnable& owner);
-
-  void put(const Runnable& owner, std::shared_ptr<const Signature> signature);
+  std::shared_ptr<const Signature> find(const Runnable& owner) const {
+    return signatures_.find({owner.id(), owner.mode()}, owner.lifetime());
+  }
+  void put(const Runnable& owner, std::shared_ptr<const Signature> signature) {
+    const uint64_t mode = signature->mode;
+    signatures_.put({owner.id(), mode}, owner.lifetime(), std::move(signature));
+  }
 
  private:
-  struct Entry {
-    std::weak_ptr<const void> lifetime;
-    std::shared_ptr<const Signature> signature;
-  };
-  std::mutex mutex_;
-  std::map<std::pair<const void*, uint64_t>, Entry> entries_;
+  OwnerStore<std::pair<const void*, uint64_t>, Signature> signatures_;
 };
 
 }  // namespace sightglass::detail
-
-#ifndef SIGHTGLASS_COMPILED
-#include "sightglass/trace/learning/signature_store_inl.hpp"
-#endif
