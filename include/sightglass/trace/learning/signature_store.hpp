@@ -1,5 +1,8 @@
 #pragma once
 
+#include <mutex>
+#include <map>
+#include <iterator>
 #include <c10/macros/Export.h>
 
 #include <cstdint>
@@ -19,16 +22,15 @@ class C10_EXPORT SignatureStore {
     return store;
   }
 
-  std::shared_ptr<const Signature> find(const Runnable& owner) const {
-    return signatures_.find({owner.id(), owner.mode()}, owner.lifetime());
-  }
-  void put(const Runnable& owner, std::shared_ptr<const Signature> signature) {
-    const uint64_t mode = signature->mode;
-    signatures_.put({owner.id(), mode}, owner.lifetime(), std::move(signature));
-  }
+  std::shared_ptr<const Signature> find(const Runnable& owner) const;
+  void put(const Runnable& owner, std::shared_ptr<const Signature> signature);
 
  private:
   OwnerStore<std::pair<const void*, uint64_t>, Signature> signatures_;
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/learning/signature_store_inl.hpp"
+#endif
