@@ -1,6 +1,6 @@
 #pragma once
 
-#include "sightglass/weights/detail/file_kind.hpp"
+#include "sightglass/weights/file_kind.hpp"
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
