@@ -1,6 +1,5 @@
 #pragma once
 
-#include "sightglass/weights/file_kind.hpp"
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 

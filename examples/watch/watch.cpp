@@ -19,6 +19,7 @@
 #include "support/program.hpp"
 #include "support/progress.hpp"
 #include "support/shapes_net.hpp"
+#include "support/training.hpp"
 
 namespace sg = sightglass;
 namespace fs = std::filesystem;
@@ -122,10 +123,7 @@ double train(support::ShapesNet& net, const Pictures& pictures, Watched& watched
 }
 
 void run(const Options& options) {
-  if (options.threads > 0) {
-    torch::set_num_threads(options.threads);
-    cv::setNumThreads(options.threads);
-  }
+  support::use_threads(options.threads);
   torch::manual_seed(options.seed);
   const Pictures pictures(options.seed, 16 * options.batch_size);
   support::ShapesNet net(static_cast<int64_t>(drawing::class_names().size()));
@@ -148,30 +146,35 @@ void run(const Options& options) {
 }
 
 void add_options(CLI::App& app, Options& options) {
+  const auto at_least_one = support::quiet(CLI::Range(1, 1000000));
   app.add_option("--out", options.out, "Folder to write to")->type_name("FOLDER")->capture_default_str();
-  app.add_option("--seed", options.seed, "The same seed gives the same results")->capture_default_str();
   app.add_option("--batches", options.batches, "How long to train")
-      ->check(CLI::Range(1, 1000000).description(""))
+      ->type_name("COUNT")
+      ->check(at_least_one)
       ->capture_default_str();
   app.add_option("--batch-size", options.batch_size, "Pictures in a batch")
-      ->check(CLI::Range(2, 1024).description(""))
+      ->type_name("COUNT")
+      ->check(support::quiet(CLI::Range(2, 1024)))
       ->capture_default_str();
   app.add_option("--every", options.every, "Records each batch whose number is a multiple of it")
-      ->check(CLI::Range(1, 1000000).description(""))
+      ->type_name("COUNT")
+      ->check(at_least_one)
       ->capture_default_str();
   app.add_flag("--watch", options.watch, "Draws the dashboard again and again while the training goes on");
   app.add_option("--redraw", options.redraw, "With --watch: after how many batches")
-      ->check(CLI::Range(1, 1000000).description(""))
+      ->type_name("COUNT")
+      ->check(at_least_one)
       ->capture_default_str();
   app.add_option("--learning-rate", options.learning_rate, "100 breaks the network")
-      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("NUMBER")
+      ->check(support::quiet(CLI::PositiveNumber))
       ->capture_default_str();
   app.add_option("--initialisation", options.initialisation, "usual; zero and large break the network")
-      ->check(CLI::IsMember({"usual", "zero", "large"}))
+      ->type_name("WAY")
+      ->check(support::quiet(CLI::IsMember({"usual", "zero", "large"})))
       ->capture_default_str();
-  app.add_option("--threads", options.threads, "Threads to compute with; 0: as many as LibTorch takes")
-      ->check(CLI::Range(0, 1024).description(""))
-      ->capture_default_str();
+  support::add_threads_option(app, options.threads);
+  support::add_seed_option(app, options.seed);
 }
 
 }  // namespace

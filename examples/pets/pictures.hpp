@@ -15,11 +15,11 @@
 #include <utility>
 #include <vector>
 
-#include "boxes.hpp"
-#include "drawing.hpp"
-#include "errors.hpp"
-#include "files.hpp"
-#include "progress.hpp"
+#include "support/boxes.hpp"
+#include "support/drawing.hpp"
+#include "support/errors.hpp"
+#include "support/files.hpp"
+#include "support/progress.hpp"
 
 // The pictures that `pets` learns from.
 namespace support {

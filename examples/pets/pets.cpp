@@ -1,4 +1,4 @@
-// pets: cats or dogs? The fastai chapter on one's own pictures: takes a trained backbone, gives it a new head, trains
+// pets: cats or dogs? Takes a trained backbone, gives it a new head, trains
 // both, and shows what the decisions rest on. `pets --help` tells the options.
 
 #include <sightglass/opencv.hpp>
@@ -11,14 +11,15 @@
 #include <string>
 #include <vector>
 
+#include "learner.hpp"
+#include "loader.hpp"
+#include "maps.hpp"
+#include "net.hpp"
+#include "pictures.hpp"
 #include "support/errors.hpp"
 #include "support/files.hpp"
-#include "support/learner.hpp"
-#include "support/loader.hpp"
-#include "support/pets_maps.hpp"
-#include "support/pets_net.hpp"
-#include "support/pictures.hpp"
 #include "support/program.hpp"
+#include "support/training.hpp"
 
 namespace sg = sightglass;
 namespace fs = std::filesystem;
@@ -154,7 +155,7 @@ void explain(const Options& options, const support::PictureSet& set, const Train
 }
 
 void run(const Options& options) {
-  if (options.threads > 0) torch::set_num_threads(options.threads);
+  support::use_threads(options.threads);
   const support::PictureSet set = read_set(options);
   std::printf("%zu pictures, %zu skipped; vocabulary:", set.items.size(), set.broken);
   for (const std::string& word : set.vocabulary) std::printf(" %s", word.c_str());
@@ -178,37 +179,54 @@ void run(const Options& options) {
 }
 
 void add_options(CLI::App& app, Options& options) {
-  const CLI::Range count(1, 1000000);
-  CLI::Option* const folder = app.add_option("folder", options.folder, "pictures; a capital first letter is a cat's");
-  app.add_flag("--shapes", options.shapes, "pictures that the program draws itself, in place of a folder")
+  const CLI::Validator count = support::quiet(CLI::Range(1, 1000000));
+  CLI::Option* const folder =
+      app.add_option("FOLDER", options.folder, "Pictures; a capital first letter is a cat's")->type_name("");
+  app.add_flag("--shapes", options.shapes, "Learns from pictures that it draws itself, in place of a folder")
       ->excludes(folder);
-  app.add_option("--pictures", options.pictures, "how many to draw for --shapes; 2000 by default")->check(count);
-  app.add_option(
-      "--backbone", options.backbone,
-      "resnet18 (default), resnet34, resnet50, mobilenet_v2, squeezenet1_0, or tiny, the default for --shapes");
+  app.add_option("--pictures", options.pictures, "How many to draw for --shapes")
+      ->type_name("COUNT")
+      ->check(count)
+      ->capture_default_str();
+  app.add_option("--backbone", options.backbone,
+                 "resnet18, resnet34, resnet50, mobilenet_v2, squeezenet1_0 or tiny [resnet18; --shapes: tiny]")
+      ->type_name("NAME");
   app.add_option("--weights", options.weights,
-                 "the backbone's state dict as Python saved it; else random, and no frozen epochs");
-  app.add_option("--folds", options.folds, "train so many networks, each judged by another part of the pictures")
-      ->check(CLI::Range(2, 1000));
-  app.add_option("--valid", options.valid, "the share to judge by where there are no folds; 0.2 by default")
-      ->check(CLI::Range(0.01, 0.5));
-  app.add_option("--frozen-epochs", options.frozen_epochs, "for the head alone; 1 by default")
-      ->check(CLI::Range(0, 10000));
-  app.add_option("--epochs", options.epochs, "for all; 3 by default, 40 for --shapes")->check(CLI::Range(0, 10000));
-  app.add_option("--rate", options.rate, "the head's highest learning rate; 0.002 by default, 0.02 for --shapes")
-      ->check(CLI::Range(1e-7, 1.0));
-  app.add_option("--batch", options.loading.batch, "pictures at once; 16 by default, 32 for --shapes")
-      ->check(CLI::Range(2, 4096));
-  app.add_option("--size", options.loading.size,
-                 "the side in pixels to which pictures are resized; 224 by default, 112 for --shapes")
-      ->check(CLI::Range(32, 2048));
-  app.add_option("--workers", options.loading.workers, "threads that load pictures; 2 by default")
-      ->check(CLI::Range(1, 256));
-  app.add_option("--threads", options.threads, "threads that compute; LibTorch's choice by default")->check(count);
-  app.add_option("--seed", options.seed, "the same gives the same weights; 1 by default");
-  app.add_option("--picture", options.picture, "the picture to explain; the first of those to judge by by default");
-  app.add_option("--boxes", options.boxes, "a table of the animals' boxes: file, x0, y0, x1, y1");
-  app.add_option("--out", options.out, "the folder for checkpoints and pictures; pets by default");
+                 "The backbone's state dict as Python saved it [random weights, and no frozen epochs]")
+      ->type_name("FILE");
+  app.add_option("--folds", options.folds, "Trains so many networks, each judged by another part of the pictures [one]")
+      ->type_name("COUNT")
+      ->check(support::quiet(CLI::Range(2, 1000)));
+  app.add_option("--valid", options.valid, "The share of pictures to judge by where there are no folds")
+      ->type_name("SHARE")
+      ->check(support::quiet(CLI::Range(0.01, 0.5)))
+      ->capture_default_str();
+  app.add_option("--frozen-epochs", options.frozen_epochs, "Epochs in which the head alone learns")
+      ->type_name("COUNT")
+      ->check(support::quiet(CLI::Range(0, 10000)))
+      ->capture_default_str();
+  app.add_option("--epochs", options.epochs, "Epochs in which all learns [3; --shapes: 40]")
+      ->type_name("COUNT")
+      ->check(support::quiet(CLI::Range(0, 10000)));
+  app.add_option("--rate", options.rate, "The head's highest learning rate [0.002; --shapes: 0.02]")
+      ->type_name("NUMBER")
+      ->check(support::quiet(CLI::Range(1e-7, 1.0)));
+  app.add_option("--batch", options.loading.batch, "Pictures in a batch [16; --shapes: 32]")
+      ->type_name("COUNT")
+      ->check(support::quiet(CLI::Range(2, 4096)));
+  app.add_option("--size", options.loading.size, "Height and width that pictures are resized to [224; --shapes: 112]")
+      ->type_name("PIXELS")
+      ->check(support::quiet(CLI::Range(32, 2048)));
+  app.add_option("--workers", options.loading.workers, "Threads that load pictures")
+      ->type_name("COUNT")
+      ->check(support::quiet(CLI::Range(1, 256)))
+      ->capture_default_str();
+  support::add_threads_option(app, options.threads);
+  support::add_seed_option(app, options.seed);
+  app.add_option("--picture", options.picture, "Picture to explain [the first of those to judge by]")
+      ->type_name("FILE");
+  app.add_option("--boxes", options.boxes, "Table of the animals' boxes: file, x0, y0, x1, y1")->type_name("FILE");
+  app.add_option("--out", options.out, "Folder to write to")->type_name("FOLDER")->capture_default_str();
 }
 
 }  // namespace
@@ -216,9 +234,9 @@ void add_options(CLI::App& app, Options& options) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app(
-      "Cats or dogs? Trains a network on a folder of pictures and shows what it looks at. Interrupted, the same "
-      "command "
-      "goes on where it was.");
+      "Cats or dogs? Trains a network on a folder of pictures and shows what it looks at. Interrupted, the same\n"
+      "command goes on where it was.",
+      "pets");
   add_options(app, options);
   return support::run_program("pets", app, argc, argv, [&] {
     if (options.folder.empty() != options.shapes)

@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "boxes.hpp"
-#include "errors.hpp"
-#include "figures.hpp"
-#include "inputs.hpp"
-#include "methods.hpp"
+#include "support/boxes.hpp"
+#include "support/errors.hpp"
+#include "support/figures.hpp"
+#include "support/inputs.hpp"
+#include "support/methods.hpp"
 
 namespace support {
 

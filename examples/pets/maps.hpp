@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "pets_net.hpp"
+#include "net.hpp"
 #include "pictures.hpp"
 
 // What the decisions of `pets` rest on.
@@ -78,9 +78,9 @@ class PetsMaps {
   }
   const std::string& word(int64_t label) const { return set_.vocabulary[static_cast<size_t>(label)]; }
 
-  /// The chapter multiplies the last layer's channels with the weights of the last linear layer. Between them are
-  /// pooling and another linear layer, so that the two meet by number only, where a backbone has 512 channels: a map as
-  /// the chapter's, and no more than that.
+  /// fastai's chapter on interpretation multiplies the last layer's channels with the weights of the last linear layer.
+  /// Between them are pooling and another linear layer, so that the two meet by number only, where a backbone has 512
+  /// channels: a map as that chapter's, and no more than that.
   bool fits_cam() const { return net_->backbone->channels() == PetsNetImpl::hidden; }
 
   void print(const std::string& name, const torch::Tensor& probabilities) const {

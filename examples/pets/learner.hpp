@@ -17,10 +17,10 @@
 #include <utility>
 #include <vector>
 
-#include "files.hpp"
 #include "loader.hpp"
-#include "pets_net.hpp"
-#include "progress.hpp"
+#include "net.hpp"
+#include "support/files.hpp"
+#include "support/progress.hpp"
 
 namespace support {
 

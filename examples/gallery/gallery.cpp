@@ -19,7 +19,6 @@
 #include "support/model_file.hpp"
 #include "support/program.hpp"
 #include "support/progress.hpp"
-#include "support/report.hpp"
 #include "support/signature.hpp"
 
 namespace sg = sightglass;
@@ -106,18 +105,22 @@ void draw(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app(
-      "All methods on one picture, as one grid. Takes some minutes: SS-CAM and others run the model thousands of "
-      "times.");
-  app.add_option("model", options.model, "a TorchScript file")->required();
-  app.add_option("picture", options.picture, "a picture, or a .npy array as explain takes it")->required();
-  app.add_option("--layer", options.layer, "a layer's path; the last one with a spatial output by default");
-  app.add_option("--target", options.target, "a class, by number or label; the prediction by default");
-  app.add_option("--labels", options.labels, "a file with a label a line");
+      "Draws all methods on one picture, as one grid. Takes some minutes: SS-CAM and others run the model thousands\n"
+      "of times.",
+      "gallery");
+  app.add_option("MODEL", options.model, "TorchScript file")->type_name("")->required();
+  app.add_option("IMAGE", options.picture, "Picture, or a .npy array as explain takes it")->type_name("")->required();
+  app.add_option("--layer", options.layer, "Layer, by its path in the model [the last spatial one]")->type_name("PATH");
+  app.add_option("--target", options.target, "Class to explain [the prediction]")->type_name("INDEX|LABEL");
+  app.add_option("--labels", options.labels, "The classes' names, one a line")->type_name("FILE");
   support::add_task_option(app, options.task);
-  app.add_option("--size", options.size, "the side in pixels to which the picture is resized")
-      ->check(CLI::Range(1, 8192));
-  app.add_option("--out", options.out, "the picture to write");
-  app.add_option("--concepts", options.concepts, "another picture to write: the concepts that the layer sees");
+  app.add_option("--size", options.size, "Height and width that the picture is resized to")
+      ->type_name("PIXELS")
+      ->check(support::quiet(CLI::Range(1, 8192)))
+      ->capture_default_str();
+  app.add_option("--out", options.out, "Picture to write")->type_name("FILE")->capture_default_str();
+  app.add_option("--concepts", options.concepts, "Another picture to write: the concepts that the layer sees")
+      ->type_name("FILE");
   return support::run_program("gallery", app, argc, argv, [&] {
     draw(options);
     return support::all_well;

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "shapes_net.hpp"
+#include "support/shapes_net.hpp"
 
 // Convolutional networks without their classifiers, with torchvision's names, so that what Python saved loads by name.
 namespace support {

@@ -15,11 +15,13 @@
 #include <string>
 #include <vector>
 
+#include "torchscript.hpp"
 #include "support/drawing.hpp"
 #include "support/files.hpp"
 #include "support/program.hpp"
 #include "support/progress.hpp"
 #include "support/shapes_net.hpp"
+#include "support/training.hpp"
 
 namespace sg = sightglass;
 namespace fs = std::filesystem;
@@ -56,7 +58,6 @@ std::string percent(double share) {
 }
 
 // ---- Training
-// --------------------------------------------------------------------------------------------------------
 
 std::vector<drawing::Scene> draw_scenes(cv::RNG& random, int size, int count) {
   const int classes = static_cast<int>(drawing::class_names().size());
@@ -173,7 +174,6 @@ support::ShapesNet train(const Options& options) {
 }
 
 // ---- What the decisions rest on
-// --------------------------------------------------------------------------------------
 
 /// How often something came true.
 struct Count {
@@ -236,7 +236,6 @@ void evaluate(const support::ShapesNet& net, cv::RNG& random) {
 }
 
 // ---- What is left on disk
-// --------------------------------------------------------------------------------------------
 
 cv::Mat with_box(const cv::Mat& picture, const cv::Rect& box) {
   cv::Mat framed = picture.clone();
@@ -296,10 +295,7 @@ void write_results(const support::ShapesNet& net, const std::vector<drawing::Sce
 }
 
 void run(const Options& options) {
-  if (options.threads > 0) {
-    torch::set_num_threads(options.threads);
-    cv::setNumThreads(options.threads);
-  }
+  support::use_threads(options.threads);
   torch::manual_seed(options.seed);
   const support::ShapesNet net = train(options);
   cv::RNG held_out(options.seed + (uint64_t{1} << 32));  // pictures that no training of a small seed has seen
@@ -311,28 +307,23 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App command_line(
+  CLI::App app(
       "Trains a small network on pictures that it draws itself, and shows what its decisions rest on.\n"
       "Writes FOLDER/grid.png, FOLDER/shapes.pt (TorchScript, for explain), FOLDER/labels.txt and\n"
       "FOLDER/pictures/.",
       "shapes");
-  command_line.add_option("--out", options.out, "Folder to write to")->type_name("FOLDER")->capture_default_str();
-  command_line.add_option("--seed", options.seed, "The same seed gives the same results")
-      ->type_name("NUMBER")
-      ->capture_default_str();
-  command_line.add_option("--epochs", options.epochs, "Times that the network sees its pictures")
+  app.add_option("--out", options.out, "Folder to write to")->type_name("FOLDER")->capture_default_str();
+  app.add_option("--epochs", options.epochs, "Times that the network sees its pictures")
       ->type_name("COUNT")
-      ->check(CLI::Range(1, 1000).description(""))
+      ->check(support::quiet(CLI::Range(1, 1000)))
       ->capture_default_str();
-  command_line.add_option("--pictures", options.pictures, "Pictures that an epoch has")
+  app.add_option("--pictures", options.pictures, "Pictures that an epoch has")
       ->type_name("COUNT")
-      ->check(CLI::Range(32, 20000).description(""))
+      ->check(support::quiet(CLI::Range(32, 20000)))
       ->capture_default_str();
-  command_line.add_option("--threads", options.threads, "Threads to compute with; 0: as many as LibTorch takes")
-      ->type_name("COUNT")
-      ->check(CLI::Range(0, 1024).description(""))
-      ->capture_default_str();
-  return support::run_program("shapes", command_line, argc, argv, [&] {
+  support::add_threads_option(app, options.threads);
+  support::add_seed_option(app, options.seed);
+  return support::run_program("shapes", app, argc, argv, [&] {
     run(options);
     return support::all_well;
   });

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "figures.hpp"
-#include "labels.hpp"
+#include "support/figures.hpp"
+#include "support/labels.hpp"
 
 namespace support {
 
@@ -64,11 +64,6 @@ inline std::string figures_text(double score, std::optional<double> probability)
   else
     std::snprintf(text, sizeof text, "  score %-10.5g", score);
   return text;
-}
-
-/// What the model calls its output number `index` of `count`.
-inline std::string title_of(int64_t index, int64_t count, const Labels& labels) {
-  return count == 1 && labels.name(index).empty() ? "its output" : labels.title(index);
 }
 
 /// The five outputs of one picture with the highest scores, a line each; all where there are fewer.

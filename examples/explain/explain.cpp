@@ -1,5 +1,5 @@
 // explain: a TorchScript model's decisions about pictures, explained by maps drawn over them.
-// `explain --help` tells how; the options are in support/options.hpp, the work is done in support/explainer.hpp.
+// `explain --help` tells how; the options are in options.hpp, the work is done in explainer.hpp.
 
 #include <cstdio>
 #include <exception>
@@ -7,19 +7,19 @@
 #include <utility>
 #include <vector>
 
+#include "explainer.hpp"
+#include "options.hpp"
+#include "outputs.hpp"
+#include "report.hpp"
+#include "warnings.hpp"
 #include "support/errors.hpp"
-#include "support/explainer.hpp"
 #include "support/inputs.hpp"
 #include "support/labels.hpp"
 #include "support/methods.hpp"
 #include "support/model_file.hpp"
-#include "support/options.hpp"
-#include "support/outputs.hpp"
 #include "support/program.hpp"
 #include "support/progress.hpp"
-#include "support/report.hpp"
 #include "support/signature.hpp"
-#include "support/warnings.hpp"
 
 namespace sg = sightglass;
 

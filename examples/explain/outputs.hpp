@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "errors.hpp"
-#include "files.hpp"
-#include "inputs.hpp"
 #include "options.hpp"
+#include "support/errors.hpp"
+#include "support/files.hpp"
+#include "support/inputs.hpp"
 
 namespace support {
 

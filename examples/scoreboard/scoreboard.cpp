@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "scores.hpp"
 #include "support/boxes.hpp"
 #include "support/errors.hpp"
 #include "support/methods.hpp"
 #include "support/model_file.hpp"
 #include "support/program.hpp"
 #include "support/progress.hpp"
-#include "support/scores.hpp"
 #include "support/signature.hpp"
 
 namespace sg = sightglass;
@@ -118,18 +118,28 @@ int judge(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app(
-      "Which method points best? Judges methods on pictures whose objects have boxes: images/ with boxes.csv (file, "
-      "class_index, x0, y0, x1, y1), collages/ with collages.csv, or both. Prints a table in Markdown.");
-  app.add_option("model", options.model, "a TorchScript file")->required();
-  app.add_option("folder", options.folder, "the folder")->required();
-  app.add_option("--methods,--method", options.methods, "comma-separated; all cheap ones and a control by default")
+      "Tells which method points best: judges methods on pictures whose objects have boxes. The folder holds images/\n"
+      "with boxes.csv (file, class_index, x0, y0, x1, y1), collages/ with collages.csv, or both. Prints a table in\n"
+      "Markdown.",
+      "scoreboard");
+  app.add_option("MODEL", options.model, "TorchScript file")->type_name("")->required();
+  app.add_option("FOLDER", options.folder, "Pictures and their boxes")->type_name("")->required();
+  app.add_option("--methods,--method", options.methods,
+                 "Methods, see explain --list-methods [all cheap ones, a control]")
+      ->type_name("NAME[,NAME]")
       ->delimiter(',');
-  app.add_option("--layer", options.layer, "a layer's path; the last one with a spatial output by default");
+  app.add_option("--layer", options.layer, "Layer, by its path in the model [the last spatial one]")->type_name("PATH");
   app.add_option("--task", options.task,
-                 "classify (default: softmax, where the outputs are no probabilities yet) or multi-label");
-  app.add_option("--size", options.size, "the side in pixels to which a picture is resized")
-      ->check(CLI::Range(1, 8192));
-  app.add_option("--steps", options.steps, "parts in which pixels are inserted and deleted; 10 by default")
-      ->check(CLI::Range(1, 10000));
+                 "What the outputs are: classify (softmax, unless they are probabilities) or multi-label")
+      ->type_name("TASK")
+      ->capture_default_str();
+  app.add_option("--size", options.size, "Height and width that pictures are resized to")
+      ->type_name("PIXELS")
+      ->check(support::quiet(CLI::Range(1, 8192)))
+      ->capture_default_str();
+  app.add_option("--steps", options.steps, "Parts in which pixels are inserted and deleted")
+      ->type_name("COUNT")
+      ->check(support::quiet(CLI::Range(1, 10000)))
+      ->capture_default_str();
   return support::run_program("scoreboard", app, argc, argv, [&] { return judge(options); });
 }

@@ -15,6 +15,8 @@
 #include <string>
 #include <variant>
 
+#include "support/shapes_net.hpp"
+
 // A trained torch::nn network as TorchScript, without Python: LibTorch compiles TorchScript's source in C++.
 namespace support {
 
@@ -109,5 +111,18 @@ class ScriptWriter {
   // One for all: modules call each other only within a compilation unit.
   std::shared_ptr<torch::jit::CompilationUnit> compiled_ = std::make_shared<torch::jit::CompilationUnit>();
 };
+
+/// The trained network as TorchScript, with the same names of layers. Its norm must have been folded.
+inline torch::jit::Module to_torchscript(const ShapesNet& net) {
+  TORCH_CHECK(net->pooled_norm.is_empty(), "net: its pooled_norm is not folded; call fold_norm() after the training");
+  const ScriptWriter writer;
+  torch::jit::Module script = writer.module("ShapesNet");
+  script.register_module("features", writer.sequential(*net->features));
+  script.register_module("classifier", writer.linear(*net->classifier));
+  script.define(
+      "def forward(self, x):\n"
+      "  return self.classifier.forward(self.features.forward(x).mean([2, 3]))\n");
+  return script;
+}
 
 }  // namespace support

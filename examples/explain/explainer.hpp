@@ -12,16 +12,16 @@
 #include <utility>
 #include <vector>
 
-#include "errors.hpp"
-#include "figures.hpp"
-#include "inputs.hpp"
-#include "labels.hpp"
-#include "methods.hpp"
-#include "model_end.hpp"
 #include "options.hpp"
 #include "outputs.hpp"
 #include "report.hpp"
-#include "signature.hpp"
+#include "support/errors.hpp"
+#include "support/figures.hpp"
+#include "support/inputs.hpp"
+#include "support/labels.hpp"
+#include "support/methods.hpp"
+#include "support/model_end.hpp"
+#include "support/signature.hpp"
 
 namespace support {
 

@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "figures.hpp"
+#include "support/figures.hpp"
+#include "support/program.hpp"
 
 namespace support {
 
@@ -83,9 +84,6 @@ Examples
   explain model.pt scan.npy --raw map.npy --json
   explain model.pt --list-layers)";
 
-/// A check that the help does not describe: the option's text does.
-inline CLI::Validator quiet(CLI::Validator check) { return check.description(""); }
-
 inline std::string names_of_maps() {
   std::string names;
   for (const std::string& name : sightglass::colour_map_names()) names += (names.empty() ? "" : ", ") + name;
@@ -115,16 +113,18 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
       ->type_name("LOW,HIGH")
       ->delimiter(',')
       ->expected(2);
-  app->add_option("--size", options.size, "Height and width that pictures are resized to [224]")
+  app->add_option("--size", options.size, "Height and width that pictures are resized to")
       ->type_name("PIXELS")
-      ->check(detail::quiet(CLI::Range(1, 8192)));
-  app->add_option("--colour-map", options.colour_map,
-                  "How values become colours [magma], one of:\n" + detail::names_of_maps())
+      ->check(quiet(CLI::Range(1, 8192)))
+      ->capture_default_str();
+  app->add_option("--colour-map", options.colour_map, "How values become colours, one of:\n" + detail::names_of_maps())
       ->type_name("NAME")
-      ->check(detail::quiet(CLI::IsMember(sightglass::colour_map_names())));
-  app->add_option("--alpha", options.alpha, "The map's weight over the picture, 0 to 1 [0.6]")
+      ->check(quiet(CLI::IsMember(sightglass::colour_map_names())))
+      ->capture_default_str();
+  app->add_option("--alpha", options.alpha, "The map's weight over the picture, 0 to 1")
       ->type_name("SHARE")
-      ->check(detail::quiet(CLI::Range(0.0, 1.0)));
+      ->check(quiet(CLI::Range(0.0, 1.0)))
+      ->capture_default_str();
   app->add_option("--out", options.out, "Picture to write, or the folder for several")->type_name("FILE|FOLDER");
   app->add_option("--raw", options.raw, "Write the maps as the method gives them: float32, [1, h, w]")
       ->type_name("FILE.npy|FOLDER");
