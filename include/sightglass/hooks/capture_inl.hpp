@@ -37,7 +37,7 @@ SIGHTGLASS_INLINE void CaptureStore::leave(const Tensors& inputs, Tensors& outpu
     });
   }
   missed_.clear();
-  wondered_.clear();
+  read_elsewhere_.clear();
   calls_.push_back(std::move(call));
 }
 
@@ -46,9 +46,9 @@ SIGHTGLASS_INLINE void CaptureStore::miss(const std::string& why) {
   missed_ = why;
 }
 
-SIGHTGLASS_INLINE void CaptureStore::wonder(const std::string& why) {
+SIGHTGLASS_INLINE void CaptureStore::read_elsewhere(const std::string& why) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (wondered_.empty()) wondered_ = why;
+  if (read_elsewhere_.empty()) read_elsewhere_ = why;
 }
 
 SIGHTGLASS_INLINE void CaptureStore::about_to_change(const void* storage) {
@@ -82,14 +82,14 @@ SIGHTGLASS_INLINE std::vector<CaptureStore::Call> CaptureStore::calls() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   TORCH_CHECK(missed_.empty(), "capture of layer \"", name_, "\": its latest call could not be followed: ", missed_,
               advice());
-  TORCH_CHECK(!calls_.empty() || wondered_.empty(), "capture of layer \"", name_,
-              "\": the layer has not run since the capture was made on this thread: ", wondered_);
+  TORCH_CHECK(!calls_.empty() || read_elsewhere_.empty(), "capture of layer \"", name_,
+              "\": the layer has not run since the capture was made on this thread: ", read_elsewhere_);
   TORCH_CHECK(
       !calls_.empty(), "capture of layer \"", name_,
       "\": the layer has not run since the capture was made on this thread, or has run without reading any of its "
       "parameters",
       remedy_.empty() ? "" : " (then " + remedy_ + ")",
-      "; a capture made inside a c10::InferenceMode or autocast scope sleeps when the scope ends: make it before");
+      "; a capture made inside a c10::InferenceMode or autocast scope ends with that scope: make it before");
   return calls_;
 }
 
