@@ -6,9 +6,9 @@
 #include <iostream>
 #include <string>
 
-#include "support/catch.hpp"
-#include "support/refs.hpp"
-#include "support/small.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/refs.hpp"
+#include "support/nets/small.hpp"
 
 namespace sg = sightglass;
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/refs.hpp"
-#include "support/twins.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/refs.hpp"
+#include "support/nets/twins.hpp"
 
 namespace sg = sightglass;
 using support::Entry;

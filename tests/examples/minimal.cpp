@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/torch_files.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/torch_files.hpp"
 
 using support::Folder;
 using torch::Tensor;

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 #include "support/signature.hpp"
-#include "support/torch_files.hpp"
+#include "support/data/torch_files.hpp"
 
 using namespace support;
 

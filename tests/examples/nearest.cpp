@@ -1,6 +1,6 @@
 #include "support/nearest.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using support::nearest;
 

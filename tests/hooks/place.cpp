@@ -1,8 +1,8 @@
 #include "sightglass/hooks/detail/find_place.hpp"
 
 #include "sightglass/hooks/hook_point.hpp"
-#include "support/catch.hpp"
-#include "support/nets.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
 
 namespace sgd = sightglass::detail;
 

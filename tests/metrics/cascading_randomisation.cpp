@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 

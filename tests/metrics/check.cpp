@@ -1,7 +1,7 @@
 #include <sightglass/metrics/detail/check.hpp>
 
-#include "support/catch.hpp"
-#include "support/maps.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/maps.hpp"
 
 namespace sg = sightglass;
 

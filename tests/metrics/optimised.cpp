@@ -8,10 +8,10 @@
 #include <memory>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
-#include "support/small.hpp"
-#include "support/warnings.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/nets/small.hpp"
+#include "support/harness/warnings.hpp"
 
 namespace sg = sightglass;
 

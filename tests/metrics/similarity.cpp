@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 

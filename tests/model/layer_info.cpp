@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 using Shape = std::vector<int64_t>;

@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/refs.hpp"
-#include "support/scripts.hpp"
-#include "support/snapshot.hpp"
-#include "support/tiny.hpp"
-#include "support/twins.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/data/refs.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/harness/snapshot.hpp"
+#include "support/nets/tiny.hpp"
+#include "support/nets/twins.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;

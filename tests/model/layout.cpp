@@ -6,8 +6,8 @@
 #include <sightglass/cam/methods/grad_cam.hpp>
 #include <sightglass/hooks/capture.hpp>
 
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
 
 namespace sg = sightglass;
 namespace sgd = sightglass::detail;

@@ -10,9 +10,9 @@
 #include <tuple>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;

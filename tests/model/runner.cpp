@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/quiet.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
-#include "support/warnings.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/quiet.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
+#include "support/harness/warnings.hpp"
 
 namespace sg = sightglass;
 using sg::detail::Runner;

@@ -11,13 +11,13 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/random_net.hpp"
-#include "support/scripts.hpp"
-#include "support/small.hpp"
-#include "support/snapshot.hpp"
-#include "support/warnings.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/nets/random_net.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/nets/small.hpp"
+#include "support/harness/snapshot.hpp"
+#include "support/harness/warnings.hpp"
 
 namespace sg = sightglass;
 

@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "support/architectures.hpp"
-#include "support/catch.hpp"
-#include "support/scripted.hpp"
-#include "support/snapshot.hpp"
-#include "support/tiny.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripted.hpp"
+#include "support/harness/snapshot.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 

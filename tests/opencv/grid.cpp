@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::grid;
 using sightglass::GridOptions;

@@ -5,8 +5,8 @@
 #include <limits>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/gpu.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/gpu.hpp"
 
 using sightglass::ColourOrder;
 using sightglass::Preprocessing;

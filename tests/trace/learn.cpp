@@ -1,9 +1,9 @@
 #include "sightglass/trace/learning/learn.hpp"
 
 #include "sightglass/trace/learning/module.hpp"
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 

@@ -5,11 +5,11 @@
 
 #include <unistd.h>
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/quiet.hpp"
-#include "support/scratch_file.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/quiet.hpp"
+#include "support/harness/scratch_file.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 using support::quiet;

@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 

@@ -1,6 +1,6 @@
 #include "sightglass/train/stats_history.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 using torch::Tensor;

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "support/catch.hpp"
-#include "support/torch_files.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/torch_files.hpp"
 
 using namespace sightglass;
 using namespace support;

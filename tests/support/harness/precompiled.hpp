@@ -8,4 +8,4 @@
 #include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/script.h>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"

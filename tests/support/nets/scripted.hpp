@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "support/architectures.hpp"
+#include "support/nets/architectures.hpp"
 
 /// The architectures as Python's `torch.jit.script` leaves them in a file: the same names, the same tensors.
 namespace support {

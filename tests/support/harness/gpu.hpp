@@ -2,7 +2,7 @@
 
 #include <torch/torch.h>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 /// A model twice, on the CPU and on a GPU. In float64, where the two devices differ by rounding alone.
 namespace support {

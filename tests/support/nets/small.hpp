@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 /// A net of random weights whose map depends on places, and what every method must keep on it.
 namespace support {

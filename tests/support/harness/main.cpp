@@ -1,7 +1,7 @@
 // The main function of every test program, for Catch2 2 and 3. Compiled without the precompiled
 // header: Catch2 2 puts its implementation where CATCH_CONFIG_RUNNER is defined first.
 #define CATCH_CONFIG_RUNNER
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 #include <ATen/Parallel.h>
 

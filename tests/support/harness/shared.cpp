@@ -1,6 +1,6 @@
 #include <cstdlib>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 std::string support::shared_dir() {
   const char* folder = std::getenv("SIGHTGLASS_SHARED_DIR");

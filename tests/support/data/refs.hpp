@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 /// Reads the numerical references of ../shared/refs (its README says what they hold).
 namespace support {
