@@ -175,7 +175,7 @@ support::ShapesNet train(const Options& options) {
 
 // ---- What the decisions rest on
 
-/// How often something got true.
+/// How often something was so.
 struct Count {
   int hits = 0, total = 0;
   void add(bool hit) {

@@ -240,10 +240,8 @@ has out "| chance | 37.5 | "
 has err "2 photos, 1 objects in collages, 5 complaints"
 has err "boxes.csv line 5: has 5 fields"
 has err 'boxes.csv line 8: class_index: got "x"'
-has err "images/one.png, class 0 is skipped: box: "
-has err "x 0 to 300"
-has err "images/one.png, class 99 is skipped: target: "
-has err "class 99"
+has err "images/one.png, class 0 is skipped: box: got x 0 to 300"
+has err "images/one.png, class 99 is skipped: target: got class 99"
 has err "none.png"
 expect 1 "$scoreboard" s/shapes.pt missing
 is_one_clear_line
