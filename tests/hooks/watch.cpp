@@ -198,7 +198,7 @@ TEST_CASE("captures work in inference mode and under autocast, when made before"
   {
     const c10::InferenceMode guard;
     net->forward(x);
-    CHECK(torch::equal(capture.output(), expected));  // although relu_ got after it
+    CHECK(torch::equal(capture.output(), expected));  // although relu_ came after it
   }
   net->forward(x);
   CHECK(identical(capture.output(), expected));

@@ -110,7 +110,7 @@ TEST_CASE("a forward that reads none of its parameters cannot be recognised", "[
   CHECK_THAT(trial.failure, ContainsSubstring("reads none of its parameters"));
 }
 
-TEST_CASE("a layer is learned from what its anchor is given, or from what got before it", "[learn]") {
+TEST_CASE("a layer is learned from what its anchor is given, or from what came before it", "[learn]") {
   torch::manual_seed(3);
   torch::nn::Linear fc(3, 2);
   auto owner = runnable(fc);
