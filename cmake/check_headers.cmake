@@ -1,6 +1,7 @@
 # cmake -DSOURCE_DIR=... -P check_headers.cmake
 # The order of the house: umbrellas list all public headers and no internal one, includes go one way,
 # thread state is touched in trace/ alone, programs use no detail, tests mirror the public headers.
+# foo_inl.hpp holds what foo.hpp declares, and is included by it alone: it is as internal as trace/.
 cmake_minimum_required(VERSION 3.22)
 
 set(include_dir "${SOURCE_DIR}/include/sightglass")
@@ -49,11 +50,25 @@ foreach(header IN LISTS headers)
   list(APPEND used ${includes})
   string(REGEX REPLACE "/.*" "" folder "${header}")
   foreach(included IN LISTS includes)
+    string(REGEX REPLACE "_inl\\.hpp$" ".hpp" declared "${included}")
+    if(NOT included STREQUAL declared AND NOT header STREQUAL declared)
+      complain("include/sightglass/${header}: includes ${included}, which is ${declared}'s")
+    endif()
     string(REGEX REPLACE "/.*" "" other "${included}")
+    if(NOT included MATCHES "/")
+      continue()  # inline.hpp and version.hpp are everybody's
+    endif()
     if(NOT other STREQUAL folder AND NOT other IN_LIST may_${folder})
       complain("include/sightglass/${header}: includes ${included}; ${folder}/ may include '${may_${folder}}' only")
     endif()
   endforeach()
+
+  if(header MATCHES "_inl\\.hpp$")
+    string(REGEX REPLACE "_inl\\.hpp$" ".hpp" declared "${header}")
+    if(NOT declared IN_LIST includes OR NOT inline.hpp IN_LIST includes)
+      complain("include/sightglass/${header}: must include ${declared} and inline.hpp, to compile alone")
+    endif()
+  endif()
 
   if(NOT folder STREQUAL "trace")
     file(STRINGS "${include_dir}/${header}" lines REGEX "${thread_state}")
@@ -69,7 +84,7 @@ foreach(header IN LISTS headers)
   if(folder STREQUAL "opencv")
     set(umbrella pictures)
   endif()
-  if(header MATCHES "^trace/|/detail/")
+  if(header MATCHES "^trace/|/detail/|_inl\\.hpp$")
     if(header IN_LIST core OR header IN_LIST pictures)
       complain("include/sightglass/${header}: internal, but in an umbrella")
     endif()

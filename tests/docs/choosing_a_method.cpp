@@ -2,8 +2,8 @@
 
 #include <vector>
 
-#include "support/architectures.hpp"
-#include "support/catch.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 

@@ -1,8 +1,8 @@
 #include <sightglass/opencv.hpp>
 #include <sightglass/sightglass.hpp>
 
-#include "support/architectures.hpp"
-#include "support/catch.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 

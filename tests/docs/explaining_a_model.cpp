@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "support/architectures.hpp"
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
 #include "scratch.hpp"
 
 namespace sg = sightglass;

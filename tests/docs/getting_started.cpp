@@ -1,4 +1,4 @@
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 #include "scratch.hpp"
 
 // The block's includes are there already; its `main` becomes a function.

@@ -2,8 +2,8 @@
 
 #include <iostream>
 
-#include "support/architectures.hpp"
-#include "support/catch.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/catch.hpp"
 #include "scratch.hpp"
 
 namespace sg = sightglass;

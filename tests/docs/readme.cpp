@@ -1,6 +1,6 @@
-#include "support/architectures.hpp"
-#include "support/catch.hpp"
-#include "support/scripted.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripted.hpp"
 #include "scratch.hpp"
 
 // The block's includes are there already; its `main` becomes a function.

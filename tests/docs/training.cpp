@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "support/architectures.hpp"
-#include "support/catch.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/catch.hpp"
 #include "scratch.hpp"
 
 namespace sg = sightglass;

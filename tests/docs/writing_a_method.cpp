@@ -1,7 +1,7 @@
 #include <sightglass/sightglass.hpp>
 
-#include "support/architectures.hpp"
-#include "support/catch.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 using sg::dashboard;
@@ -111,5 +111,5 @@ TEST_CASE("no layers, no batches and one batch are dashboards too") {
 }
 
 TEST_CASE("a width that holds no charts is an error") {
-  CHECK_THROWS_WITH(dashboard(healthy(1, 1), DashboardOptions().width(100)), ContainsSubstring("width: came 100"));
+  CHECK_THROWS_WITH(dashboard(healthy(1, 1), DashboardOptions().width(100)), ContainsSubstring("width: got 100"));
 }

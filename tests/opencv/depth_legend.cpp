@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::depth_colour;
 using sightglass::detail::draw_depth_legend;

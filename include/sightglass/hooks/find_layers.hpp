@@ -19,36 +19,10 @@ LayerFilter of_type() {
 }
 
 /// Layers whose name matches `pattern`, where `*` stands for any characters: `named("layer*.conv1")`.
-inline LayerFilter named(std::string pattern) {
-  return [pattern = std::move(pattern)](const Layer& layer) {
-    const std::string& name = layer.name();
-    size_t n = 0;
-    size_t p = 0;
-    size_t star = std::string::npos;
-    size_t resume = 0;
-    while (n < name.size()) {
-      if (p < pattern.size() && pattern[p] == '*') {
-        star = p++;
-        resume = n;
-      } else if (p < pattern.size() && pattern[p] == name[n]) {
-        ++p;
-        ++n;
-      } else if (star != std::string::npos) {
-        p = star + 1;
-        n = ++resume;
-      } else {
-        return false;
-      }
-    }
-    while (p < pattern.size() && pattern[p] == '*') ++p;
-    return p == pattern.size();
-  };
-}
+LayerFilter named(std::string pattern);
 
 /// Layers without submodules.
-inline LayerFilter leaves() {
-  return [](const Layer& layer) { return layer.is_leaf(); };
-}
+LayerFilter leaves();
 
 /// The layers of `model` for which `filter` is true, in the order of registration.
 template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
@@ -62,15 +36,10 @@ std::vector<Layer> find_layers(const Model& model, const LayerFilter& filter = l
 }
 
 /// The same for a TorchScript model.
-inline std::vector<Layer> find_layers(const torch::jit::Module& model, const LayerFilter& filter = leaves()) {
-  std::vector<Layer> chosen;
-  const auto owner = detail::ScriptModel::of(model);
-  for (const auto& item : model.named_modules()) {
-    if (item.name.empty()) continue;
-    Layer candidate(detail::place_in_script(owner, item.name, item.value));
-    if (filter(candidate)) chosen.push_back(std::move(candidate));
-  }
-  return chosen;
-}
+std::vector<Layer> find_layers(const torch::jit::Module& model, const LayerFilter& filter = leaves());
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/hooks/find_layers_inl.hpp"
+#endif

@@ -30,7 +30,7 @@ class Layer {
   Layer(const std::shared_ptr<Impl>& module)  // NOLINT(google-explicit-constructor)
       : place_(detail::place_of_handle(module)) {}
 
-  explicit Layer(detail::Place place) : place_(std::move(place)) {}
+  explicit Layer(detail::Place place);
 
   /// The path in the model, such as `layer4.1.conv2`; the type's name where it was given by handle.
   const std::string& name() const { return place_.name; }
@@ -44,12 +44,8 @@ class Layer {
 
   /// The same layer, of which `key` is looked at among the dictionary, list or tuple that it gives: `out`, `1`,
   /// `boxes.0`. For maps; hooks and captures see all outputs.
-  Layer output(const std::string& key) const {
-    detail::Place place = place_;
-    place.output = key;
-    return Layer(std::move(place));
-  }
-  Layer output(size_t index) const { return output(std::to_string(index)); }
+  Layer output(const std::string& key) const;
+  Layer output(size_t index) const;
 
   /// Where the layer is in the stream of operations; for the mechanism below.
   const detail::Place& place() const { return place_; }
@@ -84,3 +80,7 @@ Layer layer(const Model& model, const std::string& name) {
 }
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/hooks/layer_inl.hpp"
+#endif

@@ -169,7 +169,7 @@ inline void draw_chart(cv::Mat& canvas, const cv::Rect& box, const std::vector<S
 /// @throws c10::Error where a line has not as many x as y, and for a size below 120 x 80.
 inline cv::Mat chart(const std::vector<Series>& lines, const ChartOptions& options = ChartOptions()) {
   const cv::Size size = options.size();
-  TORCH_CHECK(size.width >= 120 && size.height >= 80, "size: came ", size.width, " x ", size.height,
+  TORCH_CHECK(size.width >= 120 && size.height >= 80, "size: got ", size.width, " x ", size.height,
               "; expected 120 x 80 pixels at least");
   cv::Mat canvas(size, CV_8UC3, cv::Scalar::all(255));
   const bool named = options.legend() == Legend::right &&

@@ -256,7 +256,7 @@ class Dashboard {
 /// @return `CV_8UC3` BGR, as wide as the options say and as high as it has to be.
 /// @throws c10::Error for a width below 600.
 inline cv::Mat dashboard(const StatsHistory& stats, const DashboardOptions& options = DashboardOptions()) {
-  TORCH_CHECK(options.width() >= 600, "width: came ", options.width(), " pixels; expected 600 at least");
+  TORCH_CHECK(options.width() >= 600, "width: got ", options.width(), " pixels; expected 600 at least");
   return detail::Dashboard(stats, options).draw();
 }
 

@@ -134,7 +134,7 @@ inline cv::Mat heat_map(const at::Tensor& values, const HeatMapOptions& options 
               "values: ", values.defined() ? "have shape " + c10::str(values.sizes()) : std::string("are undefined"),
               "; expected [rows, columns], as stats.hist(i) gives them");
   const cv::Size size = options.size();
-  TORCH_CHECK(size.width >= 120 && size.height >= 80, "size: came ", size.width, " x ", size.height,
+  TORCH_CHECK(size.width >= 120 && size.height >= 80, "size: got ", size.width, " x ", size.height,
               "; expected 120 x 80 pixels at least");
   cv::Mat canvas(size, CV_8UC3, cv::Scalar::all(255));
   detail::draw_heat_map(canvas, {0, 0, size.width, size.height}, values, options);

@@ -22,18 +22,7 @@
 namespace sightglass::detail {
 
 /// True for operations that give numbers which do not depend on a tensor's values.
-inline bool looks_at_shape_only(const c10::FunctionSchema& schema) {
-  static const std::set<std::string> names{"aten::size",
-                                           "aten::stride",
-                                           "aten::dim",
-                                           "aten::numel",
-                                           "aten::is_contiguous",
-                                           "aten::sym_size",
-                                           "aten::sym_numel",
-                                           "aten::is_floating_point",
-                                           "aten::len"};
-  return names.count(schema.name()) != 0;
-}
+bool looks_at_shape_only(const c10::FunctionSchema& schema);
 
 /// What a pass leaves for later runs: the operations before its last cut, and the tensors that are read behind one.
 class Tape {
@@ -44,218 +33,94 @@ class Tape {
     at::TensorOptions options;
   };
   /// One operation before the last cut.
-  struct Step {
+  struct Operation {
     const c10::FunctionSchema* schema = nullptr;
     bool depends_on_input = false;
     std::vector<Made> made;
   };
-  /// Tensor number `index` among the results of operation number `step`.
-  using Slot = std::pair<size_t, size_t>;
-  /// Where a layer's output is made.
-  struct Cut {
-    Slot output{0, 0};
+  /// A tensor: the number of the operation that made it, and its own among the results.
+  using Origin = std::pair<size_t, size_t>;
+  /// Where the output of a layer at which the model is cut is made.
+  struct LayerOutput {
+    Origin origin{0, 0};
     bool found = false;
     bool written = false;  ///< an operation behind it writes the output in place
   };
 
-  Tape(const at::Tensor& input, size_t cuts) : input_(key(input)), batch_(input.size(0)), cuts_(cuts) {
-    dependent_.emplace(key(input), TensorRef(input));
-  }
+  Tape(const at::Tensor& input, size_t cuts);
 
-  const std::vector<Step>& steps() const { return steps_; }
-  const Cut& cut(size_t number) const { return cuts_[number]; }
+  const std::vector<Operation>& operations() const { return operations_; }
+  const LayerOutput& cut(size_t number) const { return cuts_[number]; }
   /// The sizes of a cut's output when it was made.
-  at::IntArrayRef made_at(size_t number) const {
-    const Slot& slot = cuts_[number].output;
-    return steps_[slot.first].made[slot.second].sizes;
-  }
+  at::IntArrayRef made_at(size_t number) const;
   int64_t batch() const { return batch_; }
   /// True where an operation behind a cut reads the input itself.
   bool reads_input() const { return reads_input_; }
-  const std::map<Slot, at::Tensor>& kept() const { return kept_; }
+  const std::map<Origin, at::Tensor>& kept() const { return kept_; }
 
   /// The operation that read values of what depends on the input, so that the model may have chosen its way by them;
   /// null where none did.
-  const c10::FunctionSchema* reader_of_values() const {
-    for (const Step& step : steps_) {
-      if (step.depends_on_input && step.made.empty() && !looks_at_shape_only(*step.schema)) return step.schema;
-    }
-    return nullptr;
-  }
+  const c10::FunctionSchema* reader_of_values() const;
 
   /// Before an operation of the pass.
-  void before(const OperatorHandle& op, const Stack& stack) {
-    const auto given = arguments(op, stack);
-    const auto& declared = op.schema().arguments();
-    depends_ = false;
-    for (size_t i = 0; i < given.size(); ++i) {
-      for_each_tensor(given[i], [&](const at::Tensor& tensor) {
-        depends_ = depends_ || dependent_.count(key(tensor)) != 0;
-        if (behind_ > 0) note_use(tensor, writes(declared[i]));
-      });
-    }
-  }
+  void before(const OperatorHandle& op, const Stack& stack);
 
   /// After it, with its results on the stack.
-  void after(const OperatorHandle& op, const Stack& stack) {
-    if (passed_ == cuts_.size()) return;
-    Step step{&op.schema(), depends_, {}};
-    for (const at::Tensor& tensor : flat_tensors(results(op, stack))) {
-      const Slot slot(steps_.size(), step.made.size());
-      step.made.push_back({tensor.sizes().vec(), tensor.options().requires_grad(false)});
-      if (depends_) dependent_.insert_or_assign(key(tensor), TensorRef(tensor));
-      made_.insert_or_assign(key(tensor), std::make_pair(slot, TensorRef(tensor)));
-    }
-    steps_.push_back(std::move(step));
-  }
+  void after(const OperatorHandle& op, const Stack& stack);
 
   /// Layer number `number` has given `output`, which the model goes on with as `replacement`.
-  void pass(size_t number, const at::Tensor& output, const at::Tensor& replacement) {
-    const auto found = made_.find(key(output));
-    Cut& cut = cuts_[number];
-    if (!cut.found) ++passed_;
-    cut = {};
-    cut.found = found != made_.end() && found->second.second.lock().is_same(output);
-    if (!cut.found) return;
-    cut.output = found->second.first;
-    behind_ = std::max(behind_, cut.output.first + 1);
-    latest_ = cut.output;
-    storages_.insert_or_assign(storage_of(output), number);
-    if (replacement.is_same(output)) return;
-    made_.insert_or_assign(key(replacement), std::make_pair(cut.output, TensorRef(replacement)));
-    dependent_.insert_or_assign(key(replacement), TensorRef(replacement));
-  }
+  void pass(size_t number, const at::Tensor& output, const at::Tensor& replacement);
 
  private:
   static const void* key(const at::Tensor& tensor) { return tensor.unsafeGetTensorImpl(); }
 
   /// Behind a cut: keeps what was made before it, as it was then.
-  void note_use(const at::Tensor& tensor, bool written) {
-    const void* const storage = storage_of(tensor);
-    reads_input_ = reads_input_ || key(tensor) == input_;
-    const auto found = made_.find(key(tensor));
-    const bool before_a_cut =
-        found != made_.end() && found->second.first.first < behind_ && found->second.first != latest_;
-    if (before_a_cut && found->second.second.lock().is_same(tensor)) {
-      kept_.emplace(found->second.first, tensor.detach());
-    }
-    if (!written) return;
-    if (const auto cut = storages_.find(storage); cut != storages_.end()) cuts_[cut->second].written = true;
-    for (auto& [slot, kept] : kept_) {
-      if (storage_of(kept) == storage) kept = kept.clone();
-    }
-  }
+  void note_use(const at::Tensor& tensor, bool written);
 
   const void* input_;
   bool reads_input_ = false;
   int64_t batch_;
-  std::vector<Cut> cuts_;
-  std::vector<Step> steps_;
-  std::map<Slot, at::Tensor> kept_;
+  std::vector<LayerOutput> cuts_;
+  std::vector<Operation> operations_;
+  std::map<Origin, at::Tensor> kept_;
   size_t passed_ = 0;
-  size_t behind_ = 0;  ///< operations before the latest cut; 0 before the first
-  Slot latest_{0, 0};  ///< the output of the latest cut
+  size_t behind_ = 0;    ///< operations before the latest cut; 0 before the first
+  Origin latest_{0, 0};  ///< the output of the latest cut
   bool depends_ = false;
   std::unordered_map<const void*, TensorRef> dependent_;
-  std::unordered_map<const void*, std::pair<Slot, TensorRef>> made_;
+  std::unordered_map<const void*, std::pair<Origin, TensorRef>> made_;
   std::unordered_map<const void*, size_t> storages_;  // of layers' outputs
 };
 
 /// A tensor that says its shape, and holds nothing.
-inline at::Tensor empty_shell(at::IntArrayRef sizes, const at::TensorOptions& options) {
-  return at::zeros({1}, options).as_strided(sizes, std::vector<int64_t>(sizes.size(), 0));
-}
+at::Tensor empty_shell(at::IntArrayRef sizes, const at::TensorOptions& options);
 
 /// Listens to a run of the model on rows `images` of the tape's batch, and puts `activations` in at a cut.
 class Elision final : public Listener {
  public:
-  Elision(const Tape& tape, size_t cut, at::Tensor activations, at::Tensor images)
-      : tape_(tape), cut_(tape.cut(cut)), activations_(std::move(activations)), images_(std::move(images)) {}
+  Elision(const Tape& tape, size_t cut, at::Tensor activations, at::Tensor images);
 
   /// Why the run could not be elided; empty when it could.
   const std::string& failure() const { return failure_; }
-  bool reached_cut() const { return position_ > cut_.output.first; }
+  bool reached_cut() const { return position_ > cut_.origin.first; }
 
-  void operation(const OperatorHandle& op, Stack& stack) override {
-    if (reached_cut()) return op.callBoxed(stack);
-    const Tape::Step& step = tape_.steps()[position_];
-    if (&op.schema() != step.schema) fail("it runs other operations than before");
-    if (step.depends_on_input) {
-      if (step.made.empty() && !looks_at_shape_only(op.schema())) fail("it reads the values of " + op.schema().name());
-      hand_out(op, stack, step);
-    } else {
-      op.callBoxed(stack);
-    }
-    // Behind the cut nobody needs to listen.
-    if (++position_ > cut_.output.first) state().listener = nullptr;
-  }
+  void operation(const OperatorHandle& op, Stack& stack) override;
 
  private:
-  [[noreturn]] void fail(const std::string& why) {
-    failure_ = why;
-    TORCH_CHECK(false, "elision: ", why);
-  }
+  [[noreturn]] void fail(const std::string& why);
 
   /// Rows of a recorded tensor for the images of this run. A batch may be folded into the first dimension.
-  at::Tensor rows_of(const at::Tensor& kept) {
-    if (kept.dim() == 0 || kept.size(0) % tape_.batch() != 0) fail("a tensor's first dimension is not the batch");
-    const int64_t each = kept.size(0) / tape_.batch();
-    if (each == 1) return kept.index_select(0, images_);
-    std::vector<int64_t> folded = kept.sizes().vec();
-    folded[0] = each;
-    folded.insert(folded.begin(), tape_.batch());
-    return kept.reshape(folded).index_select(0, images_).flatten(0, 1);
-  }
+  at::Tensor rows_of(const at::Tensor& kept);
 
-  at::Tensor shell_of(const Tape::Made& made) {
-    std::vector<int64_t> sizes = made.sizes;
-    if (sizes.empty() || sizes[0] % tape_.batch() != 0) fail("a tensor's first dimension is not the batch");
-    sizes[0] = sizes[0] / tape_.batch() * images_.size(0);
-    return empty_shell(sizes, made.options);
-  }
+  at::Tensor shell_of(const Tape::Made& made);
 
-  at::Tensor result(const Tape::Step& step, size_t index) {
-    const Tape::Slot slot(position_, index);
-    if (slot == cut_.output) return activations_;
-    const auto kept = tape_.kept().find(slot);
-    return kept == tape_.kept().end() ? shell_of(step.made[index]) : rows_of(kept->second);
-  }
+  at::Tensor result(const Tape::Operation& operation, size_t index);
 
   /// Puts results on the stack in place of the arguments.
-  void hand_out(const OperatorHandle& op, Stack& stack, const Tape::Step& step) {
-    if (step.made.empty()) return op.callBoxed(stack);
-    const auto given = arguments(op, stack).vec();
-    const auto& declared = op.schema().arguments();
-    torch::jit::drop(stack, given.size());
-    size_t index = 0;
-    for (const c10::Argument& returned : op.schema().returns()) {
-      if (returned.type()->kind() == c10::TypeKind::TensorType) {
-        if (index >= step.made.size()) fail("an operation gave an undefined tensor");
-        const at::Tensor made = result(step, index++);
-        const bool in_place = returned.alias_info() != nullptr && returned.alias_info()->isWrite();
-        if (!in_place) {
-          stack.emplace_back(made);
-          continue;
-        }
-        // The caller's own tensor is what it goes on with.
-        for (size_t i = 0; i < given.size(); ++i) {
-          if (!writes(declared[i]) || !given[i].isTensor()) continue;
-          given[i].toTensor().set_data(made);
-          stack.emplace_back(given[i]);
-          break;
-        }
-      } else if (returned.type()->kind() == c10::TypeKind::ListType && op.schema().returns().size() == 1) {
-        c10::List<at::Tensor> list;
-        while (index < step.made.size()) list.push_back(result(step, index++));
-        stack.emplace_back(std::move(list));
-      } else {
-        fail("an operation gave something else than tensors");
-      }
-    }
-  }
+  void hand_out(const OperatorHandle& op, Stack& stack, const Tape::Operation& operation);
 
   const Tape& tape_;
-  Tape::Cut cut_;
+  Tape::LayerOutput cut_;
   at::Tensor activations_;
   at::Tensor images_;
   size_t position_ = 0;
@@ -263,3 +128,7 @@ class Elision final : public Listener {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/elision_inl.hpp"
+#endif

@@ -17,37 +17,23 @@ namespace sightglass::detail {
 /// A tensor as it was when an operation read or made it. Nothing is kept alive, unless asked for.
 class TensorRef {
  public:
-  explicit TensorRef(const at::Tensor& tensor)
-      : weak_(tensor.getIntrusivePtr()), impl_(tensor.unsafeGetTensorImpl()), version_(version_of(tensor)) {}
+  explicit TensorRef(const at::Tensor& tensor);
 
   /// Identity only; the object may be gone.
   const void* impl() const { return impl_; }
   /// True where `other` is the same tensor, not written in between.
   bool is_same(const TensorRef& other) const { return impl_ == other.impl_ && version_ == other.version_; }
 
-  void keep_alive() {
-    if (!strong_.defined()) strong_ = lock();
-  }
+  void keep_alive();
   /// Copies the values that are about to be written.
-  void save() { saved_ = lock().clone(); }
-  void let_go() {
-    strong_.reset();
-    saved_.reset();
-  }
+  void save();
+  void let_go();
 
   /// The tensor; undefined when it is gone.
-  at::Tensor lock() const {
-    if (strong_.defined()) return strong_;
-    auto pointer = weak_.lock();
-    return pointer ? at::Tensor(std::move(pointer)) : at::Tensor();
-  }
+  at::Tensor lock() const;
 
   /// The tensor with the values that it had then; undefined when it is gone or was written in place since.
-  at::Tensor unchanged() const {
-    if (saved_.defined()) return saved_;
-    at::Tensor tensor = lock();
-    return tensor.defined() && version_of(tensor) == version_ ? tensor : at::Tensor();
-  }
+  at::Tensor unchanged() const;
 
  private:
   c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl> weak_;
@@ -65,19 +51,9 @@ struct Event {
   std::vector<TensorRef> results;
 
   /// Notes the next tensor argument, the tensor too.
-  void give(const at::Tensor& tensor) {
-    given.push_back(tensor.unsafeGetTensorImpl());
-    arguments.emplace_back(tensor);
-  }
-  void let_go() {
-    for (TensorRef& argument : arguments) argument.let_go();
-    for (TensorRef& result : results) result.let_go();
-  }
-  void clear() {
-    given.clear();
-    arguments.clear();
-    results.clear();
-  }
+  void give(const at::Tensor& tensor);
+  void let_go();
+  void clear();
 };
 
 /// The last `capacity` events; each has a number that counts from the first.
@@ -85,12 +61,7 @@ class History {
  public:
   static constexpr uint64_t capacity = 256;
 
-  Event& begin(const c10::FunctionSchema* schema) {
-    Event& event = ring_[count_++ % capacity];
-    event.clear();
-    event.schema = schema;
-    return event;
-  }
+  Event& begin(const c10::FunctionSchema* schema);
 
   uint64_t count() const { return count_; }
   uint64_t latest() const { return count_ - 1; }
@@ -100,25 +71,10 @@ class History {
 
   /// Result `index` of event `number` as the operation left it; undefined when it is gone, or was written since and no
   /// later operation saved it before.
-  at::Tensor made(uint64_t number, size_t index) const {
-    const Event& event = (*this)[number];
-    if (index >= event.results.size()) return {};
-    const TensorRef& result = event.results[index];
-    if (at::Tensor tensor = result.unchanged(); tensor.defined()) return tensor;
-    for (uint64_t later = number + 1; later < count_; ++later) {
-      for (const TensorRef& argument : (*this)[later].arguments) {
-        if (!argument.is_same(result)) continue;
-        if (at::Tensor tensor = argument.unchanged(); tensor.defined()) return tensor;
-      }
-    }
-    return {};
-  }
+  at::Tensor made(uint64_t number, size_t index) const;
 
   /// Forgets all; the room for it is kept, as it is needed again.
-  void clear() {
-    for (Event& event : ring_) event.clear();
-    count_ = 0;
-  }
+  void clear();
 
  private:
   std::array<Event, capacity> ring_;
@@ -126,3 +82,7 @@ class History {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/history_inl.hpp"
+#endif

@@ -6,12 +6,9 @@
 #include <c10/core/DispatchKey.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/macros/Export.h>
-#include <torch/library.h>
 
-#include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 /// One thread's interception of LibTorch's dispatcher: on, off, nested.
@@ -56,18 +53,11 @@ class Onlooker : public Listener {
   explicit Onlooker(Listener* next = nullptr) : next_(next) {}
   void pass_on_to(Listener* next) { next_ = next; }
 
-  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override {
-    if (next_ != nullptr) next_->mark(place, side, values);
-  }
-  void keys(const void* place, const std::vector<std::string>& paths) override {
-    if (next_ != nullptr) next_->keys(place, paths);
-  }
+  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override;
+  void keys(const void* place, const std::vector<std::string>& paths) override;
 
  protected:
-  void run(const OperatorHandle& op, Stack& stack) const {
-    if (next_ == nullptr) return op.callBoxed(stack);
-    next_->operation(op, stack);
-  }
+  void run(const OperatorHandle& op, Stack& stack) const;
 
  private:
   Listener* next_;
@@ -90,50 +80,26 @@ C10_EXPORT inline ThreadState& state() {
 inline Listener* listener() { return state().listener; }
 
 /// Included or not, never excluded: exclusion would win over the inclusion that a probe inside an operation needs.
-inline void switch_key(bool on) { c10::impl::tls_set_dispatch_key_included(intercepted_key, on); }
+void switch_key(bool on);
 
 /// Switches the key off while an operation is handled. Afterwards it is on if someone listens: a listener that left in
 /// the meantime, or died in a scope (`c10::InferenceMode`, autocast) that put the thread's state back, leaves it off.
 class Unwatched {
  public:
-  Unwatched() : was_inside_(std::exchange(state().inside, true)) { switch_key(false); }
+  Unwatched();
   Unwatched(const Unwatched&) = delete;
   Unwatched& operator=(const Unwatched&) = delete;
-  ~Unwatched() {
-    state().inside = was_inside_;
-    switch_key(!was_inside_ && state().listener != nullptr);
-  }
+  ~Unwatched();
 
  private:
   bool was_inside_;
 };
 
 /// The boxed fallback. Autograd's worker threads inherit the key but have no listener: they simply go on.
-inline void intercept(const OperatorHandle& op, Stack* stack) {
-  Listener* const listener = state().listener;
-  const Unwatched off;
-  if (listener == nullptr) {
-    op.callBoxed(*stack);
-  } else {
-    listener->operation(op, *stack);
-  }
-}
+void intercept(const OperatorHandle& op, Stack* stack);
 
 /// Registers the fallback, once for the process.
-C10_EXPORT inline void register_fallback() {
-  static const std::unique_ptr<torch::Library> library = [] {
-    try {
-      auto made = std::make_unique<torch::Library>(torch::Library::IMPL, "_", intercepted_key, __FILE__, __LINE__);
-      made->fallback(torch::CppFunction::makeFromBoxedFunction<&intercept>());
-      return made;
-    } catch (const c10::Error& error) {
-      TORCH_CHECK(false, "sightglass watches models through the dispatch key ", c10::toString(intercepted_key),
-                  ", which is meant for libraries outside of PyTorch, but something in this process has registered a "
-                  "fallback for it already; the two cannot be used together. LibTorch said: ",
-                  error.what_without_backtrace());
-    }
-  }();
-}
+void register_fallback();
 
 /// True while a backward node runs on this thread. Its operations read parameters, but no layer begins there.
 inline bool in_backward() { return state().backward_depth > 0; }
@@ -142,21 +108,11 @@ inline bool in_backward() { return state().backward_depth > 0; }
 /// `backward`).
 class BackwardObserver {
  public:
-  BackwardObserver()
-      : handle_(at::addThreadLocalCallback(
-            at::RecordFunctionCallback(
-                [](const at::RecordFunction&) -> std::unique_ptr<at::ObserverContext> {
-                  ++state().backward_depth;
-                  return nullptr;
-                },
-                [](const at::RecordFunction&, at::ObserverContext*) { --state().backward_depth; })
-                .scopes({at::RecordScope::BACKWARD_FUNCTION}))) {}
+  BackwardObserver();
   BackwardObserver(const BackwardObserver&) = delete;
   BackwardObserver& operator=(const BackwardObserver&) = delete;
   /// A guard may outlive its thread; the thread's callbacks are gone with it.
-  ~BackwardObserver() {
-    if (std::this_thread::get_id() == thread_) at::removeCallback(handle_);
-  }
+  ~BackwardObserver();
 
  private:
   std::thread::id thread_ = std::this_thread::get_id();
@@ -164,27 +120,15 @@ class BackwardObserver {
 };
 
 /// Makes `listener` the one that is told (null: nobody), for this thread.
-inline void listen(Listener* listener) {
-  register_fallback();
-  state().listener = listener;
-  if (!state().inside) switch_key(listener != nullptr);
-}
+void listen(Listener* listener);
 
 /// Listens for the length of a scope, in place of whoever did before; may be opened while an operation is handled.
 class Observed {
  public:
-  explicit Observed(Listener& listener)
-      : outer_(std::exchange(state().listener, &listener)), was_inside_(std::exchange(state().inside, false)) {
-    register_fallback();
-    switch_key(true);
-  }
+  explicit Observed(Listener& listener);
   Observed(const Observed&) = delete;
   Observed& operator=(const Observed&) = delete;
-  ~Observed() {
-    state().listener = outer_;
-    state().inside = was_inside_;
-    switch_key(!was_inside_ && outer_ != nullptr);
-  }
+  ~Observed();
 
  private:
   Listener* outer_;
@@ -192,3 +136,7 @@ class Observed {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/interceptor_inl.hpp"
+#endif

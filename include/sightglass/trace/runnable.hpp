@@ -41,7 +41,7 @@ class Runnable {
   /// For messages: `layer "fc" (torch::nn::LinearImpl)`.
   virtual std::string describe() const = 0;
 
-  /// Parameters and buffers: the first operation that reads one of them betrays that the layer runs.
+  /// Parameters and buffers: the first operation that reads one of them tells that the layer runs.
   virtual std::vector<at::Tensor> state() const = 0;
   /// Those of `state` that `forward` may write.
   virtual std::vector<at::Tensor> buffers() const = 0;
@@ -57,9 +57,7 @@ class Runnable {
   /// What the announced call was given.
   virtual std::vector<at::Tensor> announced_inputs() const { return {}; }
   /// What to do where it cannot be followed from outside; a clause that completes an error.
-  virtual std::string remedy() const {
-    return "make the member a sightglass::Hooked<...> or put a sightglass::HookPoint beside it";
-  }
+  virtual std::string remedy() const;
 
   /// Kept while the runnable is watched on this thread.
   virtual std::shared_ptr<void> while_watched() { return nullptr; }
@@ -82,26 +80,13 @@ class Runnable {
 };
 
 /// The one line of an error that says what was wrong; TorchScript's come with two tracebacks before it.
-inline std::string one_line(const std::string& message) {
-  const size_t traceback = message.rfind("Traceback of TorchScript");
-  if (traceback == std::string::npos) return message.substr(0, message.find('\n'));
-  // `RuntimeError: ...`, of whatever class; the lines of a traceback are indented, or code.
-  size_t start = traceback;
-  for (size_t at = message.find("Error: ", traceback); at != std::string::npos; at = message.find("Error: ", at + 1)) {
-    const size_t line = message.rfind('\n', at) + 1;
-    if (message.substr(line, at - line).find_first_of(" \"'(") != std::string::npos) continue;
-    start = line;
-    break;
-  }
-  if (start != traceback) return message.substr(start, message.find('\n', start) - start);
-  const size_t last = message.find_last_not_of('\n');
-  start = message.rfind('\n', last) + 1;
-  return message.substr(start, last + 1 - start);
-}
+std::string one_line(const std::string& message);
 
 /// Announces one end of a place to whoever listens on this thread; the values may be replaced.
-inline void announce(const void* place, Side side, std::vector<at::Tensor>& values) {
-  if (Listener* const listener = state().listener) listener->mark(place, side, values);
-}
+void announce(const void* place, Side side, std::vector<at::Tensor>& values);
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/runnable_inl.hpp"
+#endif

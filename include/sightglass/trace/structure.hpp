@@ -67,9 +67,7 @@ c10::IValue to_value(const std::pair<A, B>& values) {
   return c10::ivalue::Tuple::create(std::vector<c10::IValue>{to_value(values.first), to_value(values.second)});
 }
 
-inline c10::impl::GenericDict empty_dict() {
-  return c10::impl::GenericDict(c10::StringType::get(), c10::AnyType::get());
-}
+c10::impl::GenericDict empty_dict();
 template <class T>
 c10::IValue to_value(const std::map<std::string, T>& values) {
   auto dict = empty_dict();
@@ -93,25 +91,13 @@ template <class T>
 struct has_value_form<T, std::void_t<decltype(to_value(std::declval<const T&>()))>> : std::true_type {};
 
 // ---- Paths.
-inline std::string key_text(const c10::IValue& key) { return key.isString() ? key.toStringRef() : c10::str(key); }
+std::string key_text(const c10::IValue& key);
 
 /// True where a tensor in it is undefined, as fast attention gives in place of its weights.
-inline bool has_undefined(const c10::IValue& value) {
-  if (value.isTensor()) return !value.toTensor().defined();
-  if (!value.isTuple()) return false;
-  const auto& elements = value.toTupleRef().elements();
-  return std::any_of(elements.begin(), elements.end(), has_undefined);
-}
+bool has_undefined(const c10::IValue& value);
 
 /// The names of a NamedTuple's elements; none for other tuples. (LibTorch cannot tell the type of undefined tensors.)
-inline std::vector<std::string> names_in(const c10::IValue& tuple) {
-  std::vector<std::string> names;
-  if (has_undefined(tuple)) return names;
-  const auto type = tuple.toTupleRef().type();
-  if (type->schema() == nullptr) return names;
-  for (const c10::Argument& element : type->schema()->arguments()) names.push_back(element.name());
-  return names;
-}
+std::vector<std::string> names_in(const c10::IValue& tuple);
 
 /// Calls `visit(path, tensor)` for each tensor in `value`; the path of a tensor that stands alone is empty.
 template <class Visit>
@@ -135,52 +121,23 @@ void for_each_path(const c10::IValue& value, const std::string& path, Visit&& vi
 }
 
 /// The path of each tensor in `value`, in order; none where it is one tensor.
-inline std::vector<std::string> paths_in(const c10::IValue& value) {
-  std::vector<std::string> paths;
-  if (value.isTensor()) return paths;
-  for_each_path(value, "", [&](const std::string& path, const at::Tensor&) { paths.push_back(path); });
-  return paths;
-}
+std::vector<std::string> paths_in(const c10::IValue& value);
 
-/// Which of several tensors `wanted` names: a path, or a number in the order in which they come.
-inline std::optional<size_t> index_of_path(const std::vector<std::string>& paths, const std::string& wanted) {
-  for (size_t i = 0; i < paths.size(); ++i) {
-    if (paths[i] == wanted) return i;
-  }
-  const bool number =
-      !wanted.empty() && wanted.size() < 9 && wanted.find_first_not_of("0123456789") == std::string::npos;
-  const size_t index = number ? std::stoul(wanted) : paths.size();
-  return index < paths.size() ? std::optional<size_t>(index) : std::nullopt;
-}
+/// Which of `count` tensors `wanted` names: one of their `paths`, which the last may lack, or a number in their order.
+std::optional<size_t> index_of_path(const std::vector<std::string>& paths, size_t count, const std::string& wanted);
 
 /// `"boxes", "scores"`; for messages.
-inline std::string quoted_list(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "\"" : ", \"") + name + "\"";
-  return text.empty() ? "none" : text;
-}
+std::string quoted_list(const std::vector<std::string>& names);
+
+/// Which of `count` outputs of `whom` is called `wanted`. Throws where there is none, and says what there is.
+size_t index_of_output(const std::string& whom, std::vector<std::string> paths, size_t count,
+                       const std::string& wanted);
 
 /// The tensor at `wanted`; empty: the first floating-point one. Throws where there is none, and says what there is.
-inline at::Tensor pick_tensor(const c10::IValue& value, const std::string& wanted) {
-  if (value.isTensor() && (wanted.empty() || wanted == "0")) return value.toTensor();
-  std::vector<std::string> paths;
-  std::vector<at::Tensor> tensors;
-  for_each_path(value, "", [&](const std::string& path, const at::Tensor& tensor) {
-    paths.push_back(path);
-    tensors.push_back(tensor);
-  });
-  if (value.isTensor()) paths = {"0"};
-  if (wanted.empty()) {
-    for (const at::Tensor& tensor : tensors) {
-      if (tensor.is_floating_point()) return tensor;
-    }
-    TORCH_CHECK(false, "model: it gives ", tensors.empty() ? "no tensor" : "no floating-point tensor",
-                "; a score to explain must be one");
-  }
-  const std::optional<size_t> index = index_of_path(paths, wanted);
-  TORCH_CHECK(index.has_value(), "output \"", wanted, "\": the model gives no such tensor; it gives ",
-              quoted_list(paths));
-  return tensors[*index];
-}
+at::Tensor pick_tensor(const c10::IValue& value, const std::string& wanted);
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/structure_inl.hpp"
+#endif

@@ -29,11 +29,7 @@ void for_each_tensor(const c10::IValue& value, Visit&& visit) {
   }
 }
 
-inline bool has_tensors(const c10::IValue& value) {
-  bool has = false;
-  for_each_tensor(value, [&](const at::Tensor&) { has = true; });
-  return has;
-}
+bool has_tensors(const c10::IValue& value);
 
 /// Replaces each defined tensor in `value` by `change(tensor)`.
 template <class Change>
@@ -65,36 +61,19 @@ void change_tensors(c10::IValue& value, Change&& change) {
 }
 
 /// The arguments of `op` while they lie on the stack.
-inline c10::ArrayRef<c10::IValue> arguments(const OperatorHandle& op, const Stack& stack) {
-  const size_t count = op.schema().arguments().size();
-  return c10::ArrayRef<c10::IValue>(stack.data() + (stack.size() - count), count);
-}
+c10::ArrayRef<c10::IValue> arguments(const OperatorHandle& op, const Stack& stack);
 
 /// The argument called `name` while they lie on the stack; null where the operation has none of this name.
-inline const c10::IValue* argument_called(const std::string& name, const OperatorHandle& op, const Stack& stack) {
-  const auto index = op.schema().argumentIndexWithName(name);
-  return index ? &arguments(op, stack)[static_cast<size_t>(*index)] : nullptr;
-}
+const c10::IValue* argument_called(const std::string& name, const OperatorHandle& op, const Stack& stack);
 
 /// The results of `op` once they lie on the stack.
-inline c10::ArrayRef<c10::IValue> results(const OperatorHandle& op, const Stack& stack) {
-  const size_t count = op.schema().returns().size();
-  return c10::ArrayRef<c10::IValue>(stack.data() + (stack.size() - count), count);
-}
+c10::ArrayRef<c10::IValue> results(const OperatorHandle& op, const Stack& stack);
 
 /// All defined tensors of several values, flat.
-inline std::vector<at::Tensor> flat_tensors(c10::ArrayRef<c10::IValue> values) {
-  std::vector<at::Tensor> tensors;
-  for (const c10::IValue& value : values) {
-    for_each_tensor(value, [&](const at::Tensor& tensor) { tensors.push_back(tensor); });
-  }
-  return tensors;
-}
+std::vector<at::Tensor> flat_tensors(c10::ArrayRef<c10::IValue> values);
 
 /// True where the schema says that the operation writes this argument.
-inline bool writes(const c10::Argument& argument) {
-  return argument.alias_info() != nullptr && argument.alias_info()->isWrite();
-}
+bool writes(const c10::Argument& argument);
 
 /// Calls `visit(tensor)` for each tensor that the operation is said to write.
 template <class Visit>
@@ -107,18 +86,16 @@ void for_each_written(const OperatorHandle& op, const Stack& stack, Visit&& visi
 }
 
 /// How often a tensor has been written in place; 0 for inference tensors, which do not count.
-inline uint32_t version_of(const at::Tensor& tensor) {
-  return tensor.is_inference() ? 0 : tensor.unsafeGetTensorImpl()->version_counter().current_version();
-}
+uint32_t version_of(const at::Tensor& tensor);
 
 /// `tensor` on `device`. Waits for nothing that a GPU still does: CUDA takes ordinary memory over before it returns.
-inline at::Tensor moved_to(c10::Device device, const at::Tensor& tensor) {
-  return tensor.to(device, tensor.scalar_type(), /*non_blocking=*/device.is_cuda());
-}
+at::Tensor moved_to(c10::Device device, const at::Tensor& tensor);
 
 /// The memory a tensor looks at; null where it has none of its own (sparse tensors).
-inline const void* storage_of(const at::Tensor& tensor) {
-  return tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;
-}
+const void* storage_of(const at::Tensor& tensor);
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/tensors_inl.hpp"
+#endif

@@ -23,7 +23,7 @@ enum class Also { histograms, gradients, updates };
 /// Options of `ActivationStats`, with chained setters.
 struct ActivationStatsOptions {
   /// Leaves with parameters; or `Paramless::include`, names, layers, a filter.
-  ActivationStatsOptions& layers(WatchedLayers value) { return layers_ = std::move(value), *this; }
+  ActivationStatsOptions& layers(WatchedLayers value);
   /// Each batch whose number is a multiple of it.
   ActivationStatsOptions& every(int64_t value) { return every_ = value, *this; }
   /// Updates need a copy of the parameters of the layers watched.
@@ -33,13 +33,9 @@ struct ActivationStatsOptions {
   /// Values at or below it are near zero (signed, as in fastai).
   ActivationStatsOptions& near_zero(double value) { return measure_.near_zero = value, *this; }
   /// Writes each record to a file of JSON lines. One that exists is resumed: its records are read back first.
-  ActivationStatsOptions& json_lines(std::string path, Existing existing = Existing::append) {
-    return json_lines_ = {std::move(path), existing}, *this;
-  }
+  ActivationStatsOptions& json_lines(std::string path, Existing existing = Existing::append);
   /// Writes each record to a table, a row a layer, without histograms. One that exists is appended to.
-  ActivationStatsOptions& csv(std::string path, Existing existing = Existing::append) {
-    return csv_ = {std::move(path), existing}, *this;
-  }
+  ActivationStatsOptions& csv(std::string path, Existing existing = Existing::append);
 
  private:
   friend class ActivationStats;
@@ -54,26 +50,6 @@ struct ActivationStatsOptions {
   File json_lines_;
   File csv_;
 };
-
-inline ActivationStatsOptions& ActivationStatsOptions::also(Also value) {
-  switch (value) {
-    case Also::histograms:
-      return histogram(40, 0, 10);
-    case Also::gradients:
-      return measure_.gradients = true, *this;
-    default:
-      return updates_ = true, *this;
-  }
-}
-
-inline ActivationStatsOptions& ActivationStatsOptions::histogram(int64_t bins, double low, double high) {
-  TORCH_CHECK(bins >= 1 && low < high, "histogram: came ", bins, " bins over [", low, ", ", high,
-              "]; expected at least one bin and a range from low to high");
-  measure_.bins = bins;
-  measure_.low = low;
-  measure_.high = high;
-  return *this;
-}
 
 /// fastai's `ActivationStats`: watches a model learn. Statistics of what its layers give (their last call) in every
 /// n-th batch of a training loop, on an unchanged model; the weights come out as they would without it.
@@ -99,24 +75,11 @@ class ActivationStats : public StatsHistory {
   void before_fit() { batches_.drop(); }
   /// Goes on at batch `first_batch`, as a training resumed from a checkpoint does: what was recorded from there on, in
   /// files too, is forgotten.
-  void before_fit(int64_t first_batch) {
-    batches_.drop();
-    batches_.start_at(first_batch);
-    forget_from(first_batch);
-    if (json_lines_) json_lines_->forget_from(first_batch);
-    if (csv_) csv_->forget_from(first_batch);
-  }
-  void before_batch() {
-    if (!batches_.begin()) return;
-    const detail::Unwatched unwatched;
-    for (detail::WeightCopies& copies : weights_) copies.take();
-  }
+  void before_fit(int64_t first_batch);
+  void before_batch();
   void after_batch();
   /// The present batch has come to nothing: it leaves no record and does not count.
-  void drop_batch() {
-    batches_.drop();
-    present_.reset();
-  }
+  void drop_batch();
   void after_fit() { drop_batch(); }
 
   /// The calls as scopes.
@@ -126,14 +89,7 @@ class ActivationStats : public StatsHistory {
  private:
   ActivationStats(std::shared_ptr<torch::nn::Module> root, const ActivationStatsOptions& options, int);
 
-  std::shared_ptr<void> watch() {
-    auto watches = std::make_shared<std::vector<detail::Watch>>();
-    present_ = std::make_shared<detail::BatchStatistics>(layers_, measure_);
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      watches->emplace_back(std::make_shared<detail::LayerWatcher>(present_, i), layers_[i]);
-    }
-    return watches;
-  }
+  std::shared_ptr<void> watch();
 
   std::vector<Layer> layers_;
   detail::Measure measure_;
@@ -144,43 +100,8 @@ class ActivationStats : public StatsHistory {
   std::unique_ptr<detail::RecordFile> csv_;
 };
 
-inline ActivationStats::ActivationStats(std::shared_ptr<torch::nn::Module> root, const ActivationStatsOptions& options,
-                                        int)
-    : layers_(options.layers_.of(root)),
-      measure_(options.measure_),
-      batches_(
-          options.every_, [root] { return root->is_training(); }, [this] { return watch(); }) {
-  if (options.updates_) {
-    for (const Layer& layer : layers_) {
-      const auto module = layer.module();
-      weights_.emplace_back(module ? module->parameters() : std::vector<at::Tensor>());
-    }
-  }
-  int64_t last = -1;
-  if (const auto& file = options.json_lines_; !file.path.empty()) {
-    json_lines_ = std::make_unique<detail::RecordFile>(
-        file.path, file.existing, detail::LineFormat{"", detail::json_beginning, detail::batch_of_json_line});
-    static_cast<StatsHistory&>(*this) = read_stats(file.path);
-    last = json_lines_->last_batch();
-  }
-  if (const auto& file = options.csv_; !file.path.empty()) {
-    csv_ = std::make_unique<detail::RecordFile>(file.path, file.existing,
-                                                detail::LineFormat{detail::csv_header(), "", detail::batch_of_csv_row});
-    last = std::max(last, csv_->last_batch());
-  }
-  batches_.start_at(last + 1);
-}
-
-inline void ActivationStats::after_batch() {
-  const int64_t number = batches_.number();
-  if (!batches_.end()) return;
-  const detail::Unwatched unwatched;
-  const std::shared_ptr<detail::BatchStatistics> present = std::exchange(present_, nullptr);
-  for (size_t i = 0; i < weights_.size(); ++i) present->note_update(i, weights_[i].ratio());
-  const BatchRecord record = present->collect(number);
-  append(record);
-  if (json_lines_) json_lines_->write(detail::to_json_line(record));
-  if (csv_) csv_->write(detail::to_csv_rows(record));
-}
-
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/train/activation_stats_inl.hpp"
+#endif

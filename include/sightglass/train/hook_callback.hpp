@@ -21,7 +21,7 @@ enum class AtEnd { remove, keep };
 /// Options of `HookCallback`, with chained setters.
 struct HookCallbackOptions {
   /// Leaves with parameters; or `Paramless::include`, names, layers, a filter.
-  HookCallbackOptions& layers(WatchedLayers value) { return layers_ = std::move(value), *this; }
+  HookCallbackOptions& layers(WatchedLayers value);
   /// Each batch whose number is a multiple of it.
   HookCallbackOptions& every(int64_t value) { return every_ = value, *this; }
   HookCallbackOptions& direction(Direction value) { return direction_ = value, *this; }
@@ -70,18 +70,12 @@ class HookCallback {
   HookCallback& operator=(const HookCallback&) = delete;
 
   /// Begins the training; batches are counted from here.
-  void before_fit(int64_t first_batch = 0) {
-    remove();
-    batches_.start_at(first_batch);
-  }
+  void before_fit(int64_t first_batch = 0);
   void before_batch() { batches_.begin(); }
   void after_batch() { batches_.end(); }
   /// The present batch has come to nothing: its hooks end, and it does not count.
   void drop_batch() { batches_.drop(); }
-  void after_fit() {
-    batches_.drop();
-    if (options_.at_end() == AtEnd::keep) kept_ = watch();
-  }
+  void after_fit();
 
   /// The calls as scopes.
   FitScope<HookCallback> fit(int64_t first_batch = 0) { return FitScope<HookCallback>(*this, first_batch); }
@@ -91,49 +85,15 @@ class HookCallback {
   const std::vector<Layer>& layers() const { return layers_; }
 
  private:
-  HookCallback(std::shared_ptr<torch::nn::Module> root, Function function, const HookCallbackOptions& options, int)
-      : options_(options),
-        function_(std::move(function)),
-        layers_(options.layers().of(root)),
-        batches_(
-            options.every(), [root] { return root->is_training(); }, [this] { return watch(); }) {}
+  HookCallback(std::shared_ptr<torch::nn::Module> root, Function function, const HookCallbackOptions& options, int);
 
-  std::shared_ptr<void> watch() {
-    return options_.direction() == Direction::forward ? std::shared_ptr<void>(forward_hooks())
-                                                      : std::shared_ptr<void>(backward_hooks());
-  }
+  std::shared_ptr<void> watch();
 
-  std::shared_ptr<std::vector<ForwardHook>> forward_hooks() {
-    auto hooks = std::make_shared<std::vector<ForwardHook>>();
-    using Tensors = std::vector<at::Tensor>;
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      hooks->emplace_back(layers_[i],
-                          [this, i](const Layer&, const Tensors& in, const Tensors& out) { tell(i, in, out); });
-    }
-    return hooks;
-  }
+  std::shared_ptr<std::vector<ForwardHook>> forward_hooks();
 
-  std::shared_ptr<std::vector<BackwardHook>> backward_hooks() {
-    auto hooks = std::make_shared<std::vector<BackwardHook>>();
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      hooks->emplace_back(layers_[i], [this, i](const Layer&, const at::Tensor& in, const at::Tensor& out) {
-        const detail::Unwatched unwatched;
-        tell(i, {in}, {out});
-      });
-    }
-    return hooks;
-  }
+  std::shared_ptr<std::vector<BackwardHook>> backward_hooks();
 
-  void tell(size_t index, std::vector<at::Tensor> inputs, std::vector<at::Tensor> outputs) {
-    for (auto* const tensors : {&inputs, &outputs}) {
-      for (at::Tensor& tensor : *tensors) {
-        if (!tensor.defined()) continue;
-        if (options_.graph() == Graph::detached) tensor = tensor.detach();
-        if (options_.storage() == Storage::cpu) tensor = tensor.to(at::kCPU);
-      }
-    }
-    function_({layers_[index], index, batches_.number(), std::move(inputs), std::move(outputs)});
-  }
+  void tell(size_t index, std::vector<at::Tensor> inputs, std::vector<at::Tensor> outputs);
 
   HookCallbackOptions options_;
   Function function_;
@@ -143,3 +103,7 @@ class HookCallback {
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/train/hook_callback_inl.hpp"
+#endif

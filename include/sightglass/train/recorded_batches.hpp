@@ -51,37 +51,19 @@ namespace detail {
 class RecordedBatches {
  public:
   /// `is_training` is asked at each batch's beginning; `watch` makes the guards of a recorded one.
-  RecordedBatches(int64_t every, std::function<bool()> is_training, std::function<std::shared_ptr<void>()> watch)
-      : every_(every), is_training_(std::move(is_training)), watch_(std::move(watch)) {
-    TORCH_CHECK(every >= 1, "every: came ", every, "; 1 records each batch, 20 every twentieth");
-  }
+  RecordedBatches(int64_t every, std::function<bool()> is_training, std::function<std::shared_ptr<void>()> watch);
 
   /// Returns whether this batch is recorded.
-  bool begin() {
-    drop();
-    counted_ = is_training_();
-    if (!counted_ || next_ % every_ != 0) return false;
-    guards_ = watch_();
-    return true;
-  }
+  bool begin();
   /// Returns whether it was.
-  bool end() {
-    if (std::exchange(counted_, false)) ++next_;
-    return drop();
-  }
+  bool end();
   /// The batch has come to nothing: takes the guards away and does not count it.
-  bool drop() {
-    counted_ = false;
-    return std::exchange(guards_, nullptr) != nullptr;
-  }
+  bool drop();
 
   bool recording() const { return guards_ != nullptr; }
   /// The number of the present batch, or of the next.
   int64_t number() const { return next_; }
-  void start_at(int64_t batch) {
-    TORCH_CHECK(batch >= 0, "first_batch: came ", batch, "; expected the number of a batch, from 0");
-    next_ = batch;
-  }
+  void start_at(int64_t batch);
 
  private:
   int64_t every_;
@@ -94,3 +76,7 @@ class RecordedBatches {
 
 }  // namespace detail
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/train/recorded_batches_inl.hpp"
+#endif

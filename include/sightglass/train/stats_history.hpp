@@ -70,18 +70,12 @@ class LayerStats {
   /// The norm of what the batch changed in the layer's parameters, by the norm of the parameters before.
   at::Tensor update_ratio() const { return figure(Figure::update_ratio); }
 
-  at::Tensor figure(Figure which) const {
-    const auto index = static_cast<size_t>(which);
-    return present_[index] ? table_.select(1, static_cast<int64_t>(index)) : at::Tensor();
-  }
+  at::Tensor figure(Figure which) const;
   /// Counts, `[steps, bins]`; undefined when not requested.
   at::Tensor histograms() const { return histograms_; }
   /// Which channels were dead at a step, bool `[channels]`; undefined for steps read from a file.
-  at::Tensor dead(int64_t step) const {
-    TORCH_CHECK(step >= 0 && step < steps(), "step: came ", step, "; there are ", steps(), " recorded batches");
-    return dead_[static_cast<size_t>(step)];
-  }
-  int64_t steps() const { return static_cast<int64_t>(dead_.size()); }
+  at::Tensor dead(int64_t step) const;
+  int64_t steps() const;
 
  private:
   friend class StatsHistory;
@@ -100,90 +94,32 @@ class StatsHistory {
   /// How many layers there are.
   size_t size() const { return names_.size(); }
   /// How many batches were recorded.
-  int64_t steps() const { return static_cast<int64_t>(batches_.size()); }
+  int64_t steps() const;
   /// The numbers of the recorded batches, int64 `[steps]`.
   at::Tensor batches() const { return at::tensor(batches_, at::kLong); }
 
   /// A layer by name; throws `c10::Error` for an unknown one, with the nearest.
-  LayerStats layer(const std::string& name) const {
-    for (size_t i = 0; i < names_.size(); ++i) {
-      if (names_[i] == name) return layer(i);
-    }
-    TORCH_CHECK(false, "layer \"", name,
-                "\": no statistics of it were recorded; nearest: ", detail::nearest(name, names_),
-                "; names() lists them all");
-  }
+  LayerStats layer(const std::string& name) const;
 
-  LayerStats layer(size_t index) const {
-    TORCH_CHECK(index < size(), "layer: came index ", index, "; there are ", size(), " layers");
-    const Series& series = series_[index];
-    LayerStats stats;
-    stats.table_ = at::full({steps(), static_cast<int64_t>(figure_count)}, std::nan(""), at::kFloat);
-    auto cells = stats.table_.accessor<float, 2>();
-    for (int64_t step = 0; step < steps(); ++step) {
-      for (size_t i = 0; i < figure_count; ++i) {
-        const auto& value = series[static_cast<size_t>(step)].figures[i];
-        if (!value) continue;
-        stats.present_[i] = true;
-        cells[step][static_cast<int64_t>(i)] = *value;
-      }
-      stats.dead_.push_back(series[static_cast<size_t>(step)].dead);
-    }
-    stats.histograms_ = histograms_of(series);
-    return stats;
-  }
+  LayerStats layer(size_t index) const;
 
   /// fastai's `layer_stats`: the rows mean, standard deviation and near-zero share of a layer, each `[steps]`.
-  std::vector<at::Tensor> layer_stats(size_t index) const {
-    const LayerStats stats = layer(index);
-    return {stats.mean(), stats.std(), stats.near_zero()};
-  }
+  std::vector<at::Tensor> layer_stats(size_t index) const;
 
   /// fastai's `hist`: log(1 + count), `[bins, steps]`, the lowest bin first: the colourful dimension.
-  at::Tensor hist(size_t index) const {
-    const at::Tensor histograms = layer(index).histograms();
-    TORCH_CHECK(histograms.defined(), "hist: no histograms of layer \"", names_[index],
-                "\" were recorded; ask for them with ActivationStatsOptions().also(Also::histograms)");
-    return histograms.t().log1p();
-  }
+  at::Tensor hist(size_t index) const;
 
   /// One more recorded batch. Layers seen for the first time did not run before.
-  void append(const BatchRecord& record) {
-    for (const LayerRecord& layer : record.layers) {
-      size_t index = 0;
-      while (index < names_.size() && names_[index] != layer.name) ++index;
-      if (index == names_.size()) {
-        names_.push_back(layer.name);
-        series_.emplace_back(batches_.size());
-      }
-      series_[index].push_back(layer);
-      series_[index].back().name.clear();
-    }
-    batches_.push_back(record.batch);
-    for (Series& series : series_) series.resize(batches_.size());
-  }
+  void append(const BatchRecord& record);
 
   /// Forgets the recorded batches from number `batch` on.
-  void forget_from(int64_t batch) {
-    while (!batches_.empty() && batches_.back() >= batch) batches_.pop_back();
-    for (Series& series : series_) series.resize(batches_.size());
-  }
+  void forget_from(int64_t batch);
 
  private:
   using Series = std::vector<LayerRecord>;
 
   /// Steps without one are rows of zeros.
-  static at::Tensor histograms_of(const Series& series) {
-    size_t bins = 0;
-    for (const LayerRecord& record : series) bins = std::max(bins, record.histogram.size());
-    if (bins == 0) return {};
-    at::Tensor all = at::full({static_cast<int64_t>(series.size()), static_cast<int64_t>(bins)}, 0, at::kFloat);
-    for (size_t step = 0; step < series.size(); ++step) {
-      const std::vector<float>& row = series[step].histogram;
-      std::copy(row.begin(), row.end(), all.data_ptr<float>() + step * bins);
-    }
-    return all;
-  }
+  static at::Tensor histograms_of(const Series& series);
 
   std::vector<std::string> names_;
   std::vector<Series> series_;
@@ -191,3 +127,7 @@ class StatsHistory {
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/train/stats_history_inl.hpp"
+#endif

@@ -1,12 +1,12 @@
 #pragma once
 
+#include <exception>
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
 #include <algorithm>
-#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
@@ -27,72 +27,24 @@ enum class Strictness { strict, lenient };
 
 namespace detail {
 
-/// Runs `work`; whatever it throws names the file.
-template <class Work>
-auto naming_file(const std::string& path, Work&& work) {
-  std::string reason;
-  try {
-    return work();
-  } catch (const c10::Error& error) {
-    reason = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    reason = error.what();
-  }
-  C10_THROW_ERROR(Error, c10::str("state dict \"", path, "\": ", reason));
-}
-
 /// What a file holds under a state dict's names.
 struct FileState {
   StateDict tensors;
   std::vector<std::string> left_out;  // names of what is no tensor
 };
 
-inline void check_entry(const std::string& name, const Pickled& value, Strictness strictness) {
-  if (strictness == Strictness::lenient || value.as<PickledTensor>() != nullptr) return;
-  const char* const why = is_extra_state(name)
-                              ? ": a Python module's get_extra_state made it, and no C++ module takes it"
-                              : "; leave it out when saving";
-  C10_THROW_ERROR(Error, c10::str("entry \"", name.substr(0, 200), "\" is ", value.describe(), ", expected a tensor",
-                                  why, "; Strictness::lenient leaves it out"));
-}
+void check_entry(const std::string& name, const Pickled& value, Strictness strictness);
 
-inline FileState read_state(TorchFile& file, const std::string& key, Strictness strictness) {
-  FileState state;
-  for (const auto& [name, value] : find_state(file.top(), key).items) {
-    const auto* const text = name->as<std::string>();
-    TORCH_CHECK(text != nullptr, "has ", name->describe(), " for a name, expected a str");
-    TORCH_CHECK(!state.tensors.contains(*text), "has \"", text->substr(0, 200), "\" twice");
-    check_entry(*text, *value, strictness);
-    if (const auto* const tensor = value->as<PickledTensor>())
-      state.tensors.insert(*text, file.tensor(*tensor));
-    else
-      state.left_out.push_back(*text);
-  }
-  return state;
-}
+FileState read_state(TorchFile& file, const std::string& key, Strictness strictness);
 
-inline FileState read_state(const std::string& path, const std::string& key, Strictness strictness) {
-  return naming_file(path, [&] {
-    TorchFile file(path);
-    return read_state(file, key, strictness);
-  });
-}
+FileState read_state(const std::string& path, const std::string& key, Strictness strictness);
 
-inline void add_state(const torch::nn::Module& module, const std::string& prefix, StateDict& state) {
-  for (const auto& item : module.named_parameters(/*recurse=*/false)) state.insert(prefix + item.key(), item.value());
-  for (const auto& item : module.named_buffers(/*recurse=*/false))
-    if (item.value().defined()) state.insert(prefix + item.key(), item.value());
-  for (const auto& child : module.named_children()) add_state(*child.value(), prefix + child.key() + ".", state);
-}
+void add_state(const torch::nn::Module& module, const std::string& prefix, StateDict& state);
 
 }  // namespace detail
 
 /// A module's parameters and buffers by name, in Python's order. They share the module's memory.
-inline StateDict state_dict(const torch::nn::Module& module) {
-  StateDict state;
-  detail::add_state(module, "", state);
-  return state;
-}
+StateDict state_dict(const torch::nn::Module& module);
 
 /// Reads what Python's `torch.save(model.state_dict(), path)` wrote, in the zip format or the one before PyTorch 1.6,
 /// without running anything that the file may name. CPU tensors, in the file's order.
@@ -103,23 +55,21 @@ inline StateDict state_dict(const torch::nn::Module& module) {
 /// or left out when lenient.
 /// @throws c10::Error with the path and the reason for a file that is missing, truncated or damaged; for several state
 /// dicts, with their keys; and for a file of another kind (safetensors, ONNX, TorchScript, ...), with what it is.
-inline StateDict read_state_dict(const std::string& path, const std::string& key = "",
-                                 Strictness strictness = Strictness::strict) {
-  return detail::read_state(path, key, strictness).tensors;
-}
+StateDict read_state_dict(const std::string& path, const std::string& key = "",
+                          Strictness strictness = Strictness::strict);
 
 /// Writes a file that Python reads by `torch.load(path, weights_only=True)`, and `read_state_dict`. It appears whole or
 /// not at all; one of that name is replaced.
 /// @throws c10::Error when it cannot be written, for an undefined tensor and for types that Python's storages lack.
-inline void save_state_dict(const StateDict& state, const std::string& path) {
-  detail::naming_file(path, [&] { detail::write_state_file(state, path); });
-}
-inline void save_state_dict(const torch::nn::Module& module, const std::string& path) {
-  save_state_dict(state_dict(module), path);
-}
+void save_state_dict(const StateDict& state, const std::string& path);
+void save_state_dict(const torch::nn::Module& module, const std::string& path);
 template <class Contained>
 void save_state_dict(const torch::nn::ModuleHolder<Contained>& module, const std::string& path) {
   save_state_dict(state_dict(*module), path);
 }
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/weights/state_dict_inl.hpp"
+#endif

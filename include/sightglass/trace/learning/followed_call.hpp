@@ -25,13 +25,7 @@ class FollowedCall {
   /// The call's first operation was event `first_event`; the latest event is about to be run. `given`: the inputs,
   /// where the call has said them.
   FollowedCall(const Runnable& owner, std::shared_ptr<const Signature> signature, uint64_t first_event,
-               const History& history, std::vector<at::Tensor> given)
-      : owner_(owner),
-        shared_(std::move(signature)),
-        signature_(shared_.get()),
-        first_event_(first_event),
-        position_(static_cast<size_t>(history.latest() - first_event)),
-        given_(std::move(given)) {}
+               const History& history, std::vector<at::Tensor> given);
 
   const Signature& signature() const { return *signature_; }
   uint64_t first_event() const { return first_event_; }
@@ -41,104 +35,31 @@ class FollowedCall {
   bool expects(const c10::FunctionSchema* schema) const { return !at_end() && signature_->steps[position_] == schema; }
 
   /// Whether the present operation reads the owner's parameters and buffers as in the trial.
-  bool reads_its_own(const std::vector<const void*>& given, const StateRefs& state) {
-    const std::vector<StateRead>& reads = signature_->state_reads;
-    while (next_read_ < reads.size() && reads[next_read_].step < position_) ++next_read_;
-    for (size_t i = next_read_; i < reads.size() && reads[i].step == position_; ++i) {
-      if (!reads_the_same(reads[i], given, state)) return false;
-    }
-    return true;
-  }
+  bool reads_its_own(const std::vector<const void*>& given, const StateRefs& state);
 
   /// Whether `latest` is the call's next operation by name, but on a parameter of somebody else.
-  bool is_of_another(const Event& latest, const StateRefs& state) const {
-    if (!expects(latest.schema)) return false;
-    const auto is_own = [&](const void* impl) {
-      return std::any_of(state.begin(), state.end(), [&](const TensorRef& own) { return own.impl() == impl; });
-    };
-    const std::vector<StateRead>& reads = signature_->state_reads;
-    return std::any_of(reads.begin(), reads.end(), [&](const StateRead& read) {
-      return read.step == position_ && (read.argument >= latest.given.size() || !is_own(latest.given[read.argument]));
-    });
-  }
+  bool is_of_another(const Event& latest, const StateRefs& state) const;
 
   /// Has `subscriber` told of the place's call `span`.
-  void watch(const Span& span, const std::shared_ptr<Subscriber>& subscriber, const History& history) {
-    watches_.push_back(
-        {&span, subscriber, std::vector<at::Tensor>(span.inputs.size()), std::vector<char>(span.inputs.size(), 0)});
-    for (const Slot& slot : span.outputs) keep(slot, history);
-    if (!subscriber->wants_inputs()) return;
-    for (const Slot& slot : span.inputs) keep(slot, history);
-  }
+  void watch(const Span& span, const std::shared_ptr<Subscriber>& subscriber, const History& history);
 
   /// Tells of what began and ended before the call was recognised.
-  void catch_up(const History& history) {
-    for (size_t i = 0; i < signature_->inputs.size(); ++i) take_input(i, history);
-    finish_spans(nullptr, nullptr);
-  }
+  void catch_up(const History& history);
 
   /// Tells watches of inputs that can be had now, and puts what they go on with in the place of the arguments.
-  void read_inputs(const OperatorHandle& op, Stack& stack, const History& history) {
-    for (size_t i = 0; i < signature_->inputs.size(); ++i) take_input(i, history);
-    for (Watch& watch : watches_) {
-      if (watch.done || watch.span->begin > position_ || !watch.subscriber->wants_inputs()) continue;
-      for (size_t i = 0; i < watch.inputs.size(); ++i) enter(watch, i);
-    }
-    if (replaced_.empty()) return;
-    const size_t count = op.schema().arguments().size();
-    for (size_t i = stack.size() - count; i < stack.size(); ++i) {
-      change_tensors(stack[i], [&](const at::Tensor& tensor) {
-        for (const Replaced& replaced : replaced_) {
-          if (tensor.is_same(replaced.from)) return replaced.to;
-        }
-        return tensor;
-      });
-    }
-  }
+  void read_inputs(const OperatorHandle& op, Stack& stack, const History& history);
 
   /// After an operation, with its results on the stack.
-  void after(const OperatorHandle& op, Stack& stack) {
-    const auto step = static_cast<int64_t>(position_++);
-    const std::vector<at::Tensor> made =
-        wanted_from(step) ? flat_tensors(results(op, stack)) : std::vector<at::Tensor>();
-    for (size_t index = 0; index < made.size(); ++index) {
-      const auto kept = kept_.find({step, index});
-      if (kept != kept_.end()) kept->second.tensor = made[index];
-    }
-    finish_spans(&op, &stack);
-  }
+  void after(const OperatorHandle& op, Stack& stack);
 
-  Told told() const {
-    Told told;
-    for (const Watch& watch : watches_) told[watch.subscriber.get()] += watch.done ? 1 : 0;
-    return told;
-  }
+  Told told() const;
   /// The call has ended before its last operation: what has not begun by then did not run.
-  void end_early() const {
-    const Told told = this->told();
-    for (const Watch& watch : watches_) {
-      if (watch.done) continue;
-      if (watch.span->begin < position_) {
-        watch.subscriber->miss("the call that it was part of ended before it did");
-      } else if (told.at(watch.subscriber.get()) == 0) {
-        watch.subscriber->miss("it did not run where " + owner_.describe() + " ran");
-      }
-    }
-  }
+  void end_early() const;
   /// The rest of the call cannot be followed.
-  void miss_rest(const std::string& why) const {
-    for (const Watch& watch : watches_) {
-      if (!watch.done) watch.subscriber->miss(why);
-    }
-  }
+  void miss_rest(const std::string& why) const;
   /// A layer elsewhere performs the same operations, after a part of this one: the signature is still right, but what
   /// was told of the call is not.
-  void tell_of_another() const {
-    const std::string why = "only parts of " + owner_.describe() +
-                            " ran, outside of its forward: where its forward reads parameters of its own, the model "
-                            "went on with those of another layer";
-    for (const Watch& watch : watches_) watch.done ? watch.subscriber->miss(why) : watch.subscriber->wonder(why);
-  }
+  void tell_of_another() const;
 
  private:
   using SlotKey = std::pair<int64_t, size_t>;
@@ -164,124 +85,31 @@ class FollowedCall {
     size_t end;
   };
 
-  bool wanted_from(int64_t step) const {
-    const auto first = kept_.lower_bound({step, 0});
-    return first != kept_.end() && first->first.first == step;
-  }
+  bool wanted_from(int64_t step) const;
 
   /// Reserves a place for a tensor that a watch will ask for; takes it from the history when it was made already.
-  void keep(const Slot& slot, const History& history) {
-    if (slot.step == Slot::nowhere) return;
-    Kept& kept = kept_[key(slot)];
-    ++kept.uses;
-    if (!slot.made() || static_cast<size_t>(slot.step) >= position_) return;
-    kept.tensor = history.made(first_event_ + static_cast<uint64_t>(slot.step), slot.index);
-  }
+  void keep(const Slot& slot, const History& history);
 
-  void let_go(const Slot& slot) {
-    const auto kept = kept_.find(key(slot));
-    if (kept != kept_.end() && --kept->second.uses <= 0) kept_.erase(kept);
-  }
+  void let_go(const Slot& slot);
 
-  at::Tensor kept_at(const Slot& slot) const {
-    const auto kept = kept_.find(key(slot));
-    return kept == kept_.end() ? at::Tensor() : kept->second.tensor;
-  }
+  at::Tensor kept_at(const Slot& slot) const;
 
-  void take_input(size_t index, const History& history) {
-    const Read& read = signature_->inputs[index];
-    const auto kept = kept_.find({Slot::given, index});
-    if (kept == kept_.end() || kept->second.tensor.defined()) return;
-    if (index < given_.size()) {
-      kept->second.tensor = given_[index];
-      return;
-    }
-    if (read.step > position_) return;
-    const auto& arguments = history[first_event_ + read.step].arguments;
-    if (read.argument < arguments.size()) kept->second.tensor = arguments[read.argument].unchanged();
-  }
+  void take_input(size_t index, const History& history);
 
-  void enter(Watch& watch, size_t index) {
-    if (watch.entered[index]) return;
-    at::Tensor input = kept_at(watch.span->inputs[index]);
-    if (!input.defined()) return;
-    watch.entered[index] = 1;
-    watch.inputs[index] = input;
-    if (watch.subscriber->removed()) return;
-    const Slot& slot = watch.span->inputs[index];
-    const size_t read = slot.made() ? watch.span->begin : signature_->inputs[slot.index].step;
-    const Arrival arrival = read < position_ || watch.span->end <= position_ ? Arrival::late : Arrival::in_time;
-    at::Tensor changed = watch.subscriber->enter(index, input, arrival);
-    if (!changed.is_same(input)) replaced_.push_back({std::move(input), std::move(changed), watch.span->end});
-  }
+  void enter(Watch& watch, size_t index);
 
   /// True where the output is an input of the whole (the place runs nothing) that has not been read yet.
-  bool awaits_output(const Watch& watch) const {
-    return std::any_of(watch.span->outputs.begin(), watch.span->outputs.end(), [&](const Slot& slot) {
-      if (slot.step != Slot::given || kept_at(slot).defined()) return false;
-      const size_t read = signature_->inputs[slot.index].step;
-      return read != Read::never && read >= position_;
-    });
-  }
+  bool awaits_output(const Watch& watch) const;
 
   /// Ends the watches whose span ends at the present position. `op`: the operation just run, its results on the
   /// stack.
-  void finish_spans(const OperatorHandle* op, Stack* stack) {
-    for (size_t i = 0; i < watches_.size(); ++i) {
-      Watch& watch = watches_[i];
-      if (watch.done || watch.span->end > position_ || awaits_output(watch)) continue;
-      watch.done = true;
-      for (size_t input = 0; input < watch.inputs.size(); ++input) enter(watch, input);
-      if (!watch.subscriber->removed()) finish(watch, op, stack);
-      for (const Slot& slot : watch.span->outputs) let_go(slot);
-      if (!watch.subscriber->wants_inputs()) continue;
-      for (const Slot& slot : watch.span->inputs) let_go(slot);
-    }
-    replaced_.erase(std::remove_if(replaced_.begin(), replaced_.end(),
-                                   [&](const Replaced& replaced) { return replaced.end <= position_; }),
-                    replaced_.end());
-  }
+  void finish_spans(const OperatorHandle* op, Stack* stack);
 
-  void finish(Watch& watch, const OperatorHandle* op, Stack* stack) {
-    std::vector<at::Tensor> outputs;
-    for (const Slot& slot : watch.span->outputs) outputs.push_back(kept_at(slot));
-    const bool gone =
-        std::none_of(outputs.begin(), outputs.end(), [](const at::Tensor& tensor) { return tensor.defined(); });
-    if (gone && !outputs.empty()) {
-      return watch.subscriber->miss("its output was gone, or written in place, before it could be recognised");
-    }
-    const std::vector<at::Tensor> before = outputs;
-    if (!watch.span->keys.empty()) watch.subscriber->keys(watch.span->keys);
-    watch.subscriber->leave(watch.inputs, outputs);
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      if (outputs[i].is_same(before[i])) continue;
-      replace_output(watch.span->outputs[i], before[i], outputs[i], op, stack);
-      kept_[key(watch.span->outputs[i])].tensor = outputs[i];
-    }
-  }
+  void finish(Watch& watch, const OperatorHandle* op, Stack* stack);
 
   /// Hands the model another tensor in place of one that it is about to receive, or holds already.
   void replace_output(const Slot& slot, const at::Tensor& old, const at::Tensor& replacement, const OperatorHandle* op,
-                      Stack* stack) {
-    TORCH_CHECK(slot.made(), owner_.describe(),
-                ": its output cannot be replaced from outside, because it runs no operation of its own; ",
-                owner_.remedy());
-    const bool latest = op != nullptr && slot.step + 1 == static_cast<int64_t>(position_);
-    if (!latest) return become(old, replacement);
-    const auto& declared = op->schema().returns();
-    size_t index = 0;
-    for (size_t i = 0; i < declared.size(); ++i) {
-      c10::IValue& value = (*stack)[stack->size() - declared.size() + i];
-      const bool in_place = declared[i].alias_info() != nullptr && declared[i].alias_info()->isWrite();
-      change_tensors(value, [&](const at::Tensor& tensor) {
-        if (index++ != slot.index) return tensor;
-        // An in-place operation returns the caller's own tensor, whatever lies on the stack.
-        if (!in_place) return replacement;
-        become(old, replacement);
-        return tensor;
-      });
-    }
-  }
+                      Stack* stack);
 
   const Runnable& owner_;
   std::shared_ptr<const Signature> shared_;
@@ -296,3 +124,7 @@ class FollowedCall {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/learning/followed_call_inl.hpp"
+#endif

@@ -21,100 +21,47 @@ namespace sightglass::detail {
 /// One runnable, watched on one thread for any number of places inside of it.
 class Follower {
  public:
-  explicit Follower(std::shared_ptr<Runnable> owner)
-      : owner_(std::move(owner)),
-        while_watched_(owner_->while_watched()),
-        announces_(owner_->announces_calls()),
-        state_(announces_ ? StateRefs() : state_refs(*owner_)),
-        signature_(SignatureStore::global().find(*owner_)) {}
+  explicit Follower(std::shared_ptr<Runnable> owner);
 
   Runnable& owner() const { return *owner_; }
   /// True where its calls say themselves: nothing that they read has to be noted.
   bool announces_calls() const { return announces_; }
   /// Who watches `place`.
-  void add_subscribers_of(const void* place, std::vector<std::shared_ptr<Subscriber>>& into) const {
-    for (const auto& [watched, subscriber] : subscribers_) {
-      if (watched == place) into.push_back(subscriber);
-    }
-  }
-  void subscribe(const void* place, std::shared_ptr<Subscriber> subscriber) {
-    subscribers_.emplace_back(place, std::move(subscriber));
-    note_signature(std::move(signature_));
-  }
-  /// The parameters and buffers that betray the owner; `renew_state` where they may have been replaced.
+  void add_subscribers_of(const void* place, std::vector<std::shared_ptr<Subscriber>>& into) const;
+  void subscribe(const void* place, std::shared_ptr<Subscriber> subscriber);
+  /// The parameters and buffers that tell of the owner; `renew_state` where they may have been replaced.
   const StateRefs& state() const { return state_; }
-  void renew_state() { state_ = announces_ ? StateRefs() : state_refs(*owner_); }
+  void renew_state();
   /// Operations of the call under way; 0 when there is none. Inner layers are shorter than those around them.
-  size_t length() const { return call_ ? call_->signature().steps.size() : 0; }
+  size_t length() const;
   /// True while its last run leaves something to learn: then the recent tensors are kept alive.
   bool wants_recent() const { return !announces_ && signature_ == nullptr && failures_ < 3; }
   /// How many of the latest operations somebody may ask for once the layer is recognised: what it does before its
   /// anchor would be gone by then.
-  size_t recent() const {
-    constexpr size_t while_learning = 8;
-    if (announces_) return 0;
-    return signature_ != nullptr ? reach_ : wants_recent() ? while_learning : 0;
-  }
+  size_t recent() const;
   /// Whether the tensors of this operation are kept alive for that.
-  bool wants_kept(const c10::FunctionSchema* schema) const { return recent() > 0 && may_begin_with(schema); }
+  bool wants_kept(const c10::FunctionSchema* schema) const;
 
   /// True while more has to be known of past operations than that they were: what they were given and made. Where a
   /// learned layer begins at its anchor and nobody asks for inputs, it has not.
-  bool wants_history() const {
-    if (announces_) return false;
-    return signature_ == nullptr || signature_->anchor > 0 || !pending_.empty() ||
-           std::any_of(subscribers_.begin(), subscribers_.end(),
-                       [](const auto& s) { return s.second->wants_inputs(); });
-  }
+  bool wants_history() const;
   /// True where an operation may be one before the anchor, so that what it writes may be an input.
-  bool may_begin_with(const c10::FunctionSchema* schema) const {
-    if (announces_ || signature_ == nullptr) return wants_recent();
-    const auto anchor = signature_->steps.begin() + static_cast<std::ptrdiff_t>(signature_->anchor);
-    return std::find(signature_->steps.begin(), anchor, schema) != anchor;
-  }
+  bool may_begin_with(const c10::FunctionSchema* schema) const;
 
   /// Forgets who was removed; returns whether anybody is left.
-  bool purge() {
-    subscribers_.erase(
-        std::remove_if(subscribers_.begin(), subscribers_.end(), [](const auto& s) { return s.second->removed(); }),
-        subscribers_.end());
-    return !subscribers_.empty();
-  }
+  bool purge();
 
   /// Throws when the model goes on with a tensor of a trial run.
-  void refuse_stray(const at::Tensor& tensor) const {
-    for (const TensorRef& stray : strays_) {
-      TORCH_CHECK(
-          stray.impl() != tensor.unsafeGetTensorImpl(), owner_->describe(),
-          " keeps tensors from one call to the next, so that it cannot be run on trial without changing what the model "
-          "computes; where they depend on the input's size only, it can be hooked after one plain run at this size; "
-          "else ",
-          owner_->remedy());
-    }
-  }
+  void refuse_stray(const at::Tensor& tensor) const;
 
   /// Before an operation, which is the history's latest event. `touched`: it reads a parameter or buffer of the owner.
-  void before(const OperatorHandle& op, Stack& stack, const History& history, bool touched) {
-    const c10::FunctionSchema* const schema = &op.schema();
-    if (announces_) return before_announced(op, stack, history);
-    if (call_ && !is_next(schema, history)) resume(history, touched);
-    if (!call_ && touched) begin(schema, history);
-    if (!call_ && !pending_.empty()) try_to_learn(history);
-    if (call_) call_->read_inputs(op, stack, history);
-  }
+  void before(const OperatorHandle& op, Stack& stack, const History& history, bool touched);
 
   /// After it, with its results on the stack.
-  void after(const OperatorHandle& op, Stack& stack) {
-    if (!call_) return;
-    call_->after(op, stack);
-    if (!announces_ && call_->at_end()) call_.reset();
-  }
+  void after(const OperatorHandle& op, Stack& stack);
 
   /// The operation threw: whatever ran has ended.
-  void abort() {
-    call_.reset();
-    pending_.clear();
-  }
+  void abort();
 
  private:
   /// An event that may be the anchor of a call under way.
@@ -124,190 +71,39 @@ class Follower {
     std::string failure = "none of the tensors seen so far can be its input";
   };
   /// The same where calls say themselves: the first operation of another call begins it, whatever it reads.
-  void before_announced(const OperatorHandle& op, Stack& stack, const History& history) {
-    const uint64_t number = owner_->announced_call();
-    if (number != announced_) {
-      if (call_ && !call_->at_end()) call_->end_early();
-      call_.reset();
-      announced_ = number;
-      if (number != 0) begin_announced(&op.schema(), history);
-    } else if (call_ && !call_->expects(&op.schema())) {
-      change_announced(&op.schema(), history);
-    }
-    if (call_) call_->read_inputs(op, stack, history);
-  }
+  void before_announced(const OperatorHandle& op, Stack& stack, const History& history);
 
-  void begin_announced(const c10::FunctionSchema* schema, const History& history) {
-    announced_inputs_ = owner_->announced_inputs();
-    signature_ = SignatureStore::global().find(*owner_);
-    if (signature_ == nullptr && !learn_announced_call()) return;
-    start(history, history.latest());
-    if (call_ && !call_->expects(schema)) change_announced(schema, history);
-  }
+  void begin_announced(const c10::FunctionSchema* schema, const History& history);
 
-  bool learn_announced_call() {
-    Trial trial = learn_announced(*owner_, announced_inputs_);
-    strays_.insert(strays_.end(), trial.strays.begin(), trial.strays.end());
-    if (trial.signature) {
-      adopt(std::move(*trial.signature));
-      return true;
-    }
-    for (const auto& [place, subscriber] : subscribers_) subscriber->miss("its trial run failed: " + trial.failure);
-    return false;
-  }
+  bool learn_announced_call();
 
   /// The run has left the signature: its control flow depends on the data. A trial on the same data tells how it goes
   /// on.
-  void change_announced(const c10::FunctionSchema* schema, const History& history) {
-    const std::unique_ptr<FollowedCall> before = std::move(call_);
-    signature_ = nullptr;
-    if (!learn_announced_call()) return;
-    const auto& was = before->signature().steps;
-    const auto& is = signature_->steps;
-    const size_t position = before->position();
-    const bool same = position < is.size() && is[position] == schema &&
-                      std::equal(was.begin(), was.begin() + static_cast<std::ptrdiff_t>(position), is.begin());
-    if (same) return start(history, before->first_event(), before->told());
-    signature_ = nullptr;
-    before->miss_rest("its operations were not those of its trial run");
-  }
+  void change_announced(const c10::FunctionSchema* schema, const History& history);
 
   /// Takes another signature, and what it means for the operations before its anchor.
-  void note_signature(std::shared_ptr<const Signature> signature) {
-    signature_ = std::move(signature);
-    reach_ = 0;
-    if (signature_ == nullptr) return;
-    size_t earliest = signature_->anchor;
-    const auto needs = [&](const Slot& slot) {
-      if (slot.made()) earliest = std::min(earliest, static_cast<size_t>(slot.step));
-      if (slot.step == Slot::given) earliest = std::min(earliest, signature_->inputs[slot.index].step);
-    };
-    for (const Span& span : signature_->spans) {
-      for (const auto& [place, subscriber] : subscribers_) {
-        if (place != span.place) continue;
-        std::for_each(span.outputs.begin(), span.outputs.end(), needs);
-        if (subscriber->wants_inputs()) std::for_each(span.inputs.begin(), span.inputs.end(), needs);
-      }
-    }
-    if (earliest < signature_->anchor) reach_ = signature_->anchor - earliest + 1;
-  }
+  void note_signature(std::shared_ptr<const Signature> signature);
 
   /// Whether the operation that is about to run is the call's next, on the same parameters and buffers.
-  bool is_next(const c10::FunctionSchema* schema, const History& history) {
-    if (!call_->expects(schema)) return false;
-    const std::vector<const void*>& given = history[history.latest()].given;
-    if (call_->reads_its_own(given, state_)) return true;
-    renew_state();  // they may have been replaced
-    return call_->reads_its_own(given, state_);
-  }
+  bool is_next(const c10::FunctionSchema* schema, const History& history);
 
   /// An operation reads a parameter of an owner that is not being followed: its anchor, or something else (an
   /// optimiser).
-  void begin(const c10::FunctionSchema* schema, const History& history) {
-    if (owner_->lifetime().expired()) return;
-    if (signature_ == nullptr || signature_->mode != owner_->mode())
-      note_signature(SignatureStore::global().find(*owner_));
-    if (signature_ != nullptr && agrees(*signature_, history, history.latest(), {}, state_))
-      return start(history, history.latest());
-    if (const auto refused = refused_.find(schema); refused != refused_.end() && refused->second >= 2) return;
-    renew_state();
-    pending_.push_back({history.latest(), {}});
-  }
+  void begin(const c10::FunctionSchema* schema, const History& history);
 
   /// Each operation that read a parameter may be the anchor of a call under way; what it was given may come later.
-  void try_to_learn(const History& history) {
-    constexpr uint64_t patience = 16;
-    for (size_t i = 0; i < pending_.size();) {
-      const uint64_t anchor = pending_[i].anchor;
-      Trial trial = try_anchor(history, anchor, pending_[i].tried);
-      if (!trial.failure.empty()) pending_[i].failure = trial.failure;
-      if (trial.signature) {
-        pending_.clear();
-        adopt(std::move(*trial.signature));
-        return start(history, anchor);
-      }
-      if (history.latest() - anchor < patience) {
-        ++i;
-        continue;
-      }
-      const std::string failure =
-          "it has not run and something else read its parameters, or its input could not be told; the last trial: " +
-          pending_[i].failure;
-      pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
-      ++failures_;
-      const c10::FunctionSchema* const read_by = history[anchor].schema;
-      ++refused_[read_by];
-      // Whatever else reads a parameter later, an optimiser or an average, says nothing about the layer.
-      const bool is_first = signature_ == nullptr && (failed_at_ == nullptr || failed_at_ == read_by);
-      if (is_first) failed_at_ = read_by;
-      for (const auto& [place, subscriber] : subscribers_) {
-        is_first ? subscriber->miss(failure) : subscriber->wonder(failure);
-      }
-    }
-  }
+  void try_to_learn(const History& history);
 
-  Trial try_anchor(const History& history, uint64_t anchor, TriedInputs& tried) {
-    Trial trial = learn(*owner_, history, anchor, tried);
-    strays_.insert(strays_.end(), trial.strays.begin(), trial.strays.end());
-    return trial;
-  }
+  Trial try_anchor(const History& history, uint64_t anchor, TriedInputs& tried);
 
-  void adopt(Signature signature) {
-    note_signature(std::make_shared<const Signature>(std::move(signature)));
-    SignatureStore::global().put(*owner_, signature_);
-  }
+  void adopt(Signature signature);
 
   /// The run left the signature (control flow that depends on the data, or a forward that was broken off).
-  void resume(const History& history, bool touched) {
-    const std::unique_ptr<FollowedCall> before = std::move(call_);
-    const uint64_t anchor = before->first_event() + before->signature().anchor;
-    const bool of_another = before->is_of_another(history[history.latest()], state_);
-    if (touched && agrees(*signature_, history, history.latest(), {}, state_)) return start(history, history.latest());
-    constexpr int attempts = 2;
-    TriedInputs tried;
-    const bool may_learn = history.holds(anchor) && (!of_another || others_ < attempts);
-    Trial trial = may_learn ? try_anchor(history, anchor, tried) : Trial{};
-    if (trial.signature) {
-      adopt(std::move(*trial.signature));
-      return start(history, anchor, before->told());
-    }
-    if (of_another) {
-      ++others_;
-      return before->tell_of_another();
-    }
-    note_signature(nullptr);
-    before->miss_rest(
-        "its parameters were read, but what followed are not the operations of its forward; it has not run, or not as "
-        "on "
-        "trial: " +
-        trial.failure);
-  }
+  void resume(const History& history, bool touched);
 
   /// A call whose anchor was `anchor_event` is under way; the latest event is about to be run. `told`: before the
   /// call left the signature that it was thought to have.
-  void start(const History& history, uint64_t anchor_event, FollowedCall::Told told = {}) {
-    const uint64_t first_event = anchor_event - signature_->anchor;
-    call_ = std::make_unique<FollowedCall>(*owner_, signature_, first_event, history, announced_inputs_);
-    for (const Span& span : signature_->spans) {
-      for (const auto& [place, subscriber] : subscribers_) {
-        if (place != span.place || subscriber->removed()) continue;
-        if (size_t& before = told[subscriber.get()]; before > 0) {
-          --before;
-          continue;
-        }
-        call_->watch(span, subscriber, history);
-      }
-    }
-    for (const auto& [place, subscriber] : subscribers_) {
-      const bool inside = std::any_of(signature_->spans.begin(), signature_->spans.end(),
-                                      [place = place](const Span& span) { return span.place == place; });
-      if (inside) continue;
-      const auto problem = signature_->problems.find(place);
-      subscriber->miss(problem == signature_->problems.end() ? "it did not run where " + owner_->describe() + " ran"
-                                                             : problem->second);
-    }
-    call_->catch_up(history);
-  }
+  void start(const History& history, uint64_t anchor_event, FollowedCall::Told told = {});
 
   std::shared_ptr<Runnable> owner_;
   std::shared_ptr<void> while_watched_;
@@ -328,3 +124,7 @@ class Follower {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/learning/follower_inl.hpp"
+#endif

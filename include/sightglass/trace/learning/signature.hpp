@@ -81,21 +81,10 @@ struct RecordedStep {
 /// A trial run, whole. Its tensors are small samples.
 class Recording : public std::vector<RecordedStep> {
  public:
-  explicit Recording(std::vector<at::Tensor> inputs = {}) : inputs_(std::move(inputs)) {}
+  explicit Recording(std::vector<at::Tensor> inputs = {});
 
   /// What made `tensor`, as it was before operation `step`.
-  Slot maker_of(const at::Tensor& tensor, size_t step) const {
-    for (size_t before = step; before-- > 0;) {
-      const auto& made = (*this)[before].results;
-      for (size_t i = 0; i < made.size(); ++i) {
-        if (made[i].is_same(tensor)) return {static_cast<int64_t>(before), i};
-      }
-    }
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      if (inputs_[i].is_same(tensor)) return {Slot::given, i};
-    }
-    return {};
-  }
+  Slot maker_of(const at::Tensor& tensor, size_t step) const;
 
  private:
   std::vector<at::Tensor> inputs_;
@@ -107,9 +96,7 @@ using Guide = std::function<bool(const c10::FunctionSchema* schema, const std::v
 
 /// Thrown through a user's `forward` to end a trial that its guide has given up.
 struct OffTheTrack : std::exception {
-  const char* what() const noexcept override {
-    return "called alone, it performs other operations than in the model's forward";
-  }
+  const char* what() const noexcept override;
 };
 
 /// Listens to a trial run and writes down its signature. The model is not changed by it: whatever the run would write
@@ -121,151 +108,38 @@ class Recorder final : public Listener {
   enum class Detail { names, full };
 
   Recorder(const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& state,
-           const std::vector<at::Tensor>& buffers, Detail detail = Detail::names, Guide guide = nullptr)
-      : inputs_(inputs), detail_(detail), guide_(std::move(guide)), recording_(inputs) {
-    signature_.anchor = none;
-    signature_.inputs.resize(inputs.size());
-    for (size_t i = 0; i < state.size(); ++i) state_.emplace(state[i].unsafeGetTensorImpl(), i);
-    for (const at::Tensor& tensor : buffers) buffers_.insert(tensor.unsafeGetTensorImpl());
-  }
+           const std::vector<at::Tensor>& buffers, Detail detail = Detail::names, Guide guide = nullptr);
 
-  void operation(const OperatorHandle& op, Stack& stack) override {
-    note_reads(op, stack);
-    if (detail_ == Detail::full) recording_.push_back({&op.schema(), arguments(op, stack).vec(), {}});
-    protect(op, stack);
-    op.callBoxed(stack);
-    if (detail_ == Detail::full) recording_.back().results = flat_tensors(results(op, stack));
-    const auto step = static_cast<int64_t>(signature_.steps.size());
-    signature_.steps.push_back(&op.schema());
-    size_t index = 0;
-    for (const c10::IValue& value : results(op, stack)) {
-      for_each_tensor(value, [&](const at::Tensor& tensor) {
-        made_[tensor.unsafeGetTensorImpl()] = Slot{step, index++};
-        if (foreign_storages_.count(storage_of(tensor)) == 0) own_storages_.insert(storage_of(tensor));
-        made_tensors_.emplace_back(tensor);
-      });
-    }
-  }
+  void operation(const OperatorHandle& op, Stack& stack) override;
 
-  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override {
-    if (side == Side::begin) {
-      open_.push_back(Span{place, signature_.steps.size(), 0, slots(values), {}});
-      return;
-    }
-    const auto opened =
-        std::find_if(open_.rbegin(), open_.rend(), [&](const Span& span) { return span.place == place; });
-    if (opened == open_.rend()) return;
-    Span span = std::move(*opened);
-    open_.erase(std::next(opened).base());
-    span.end = signature_.steps.size();
-    span.outputs = slots(values);
-    span.keys = std::exchange(keys_, {});
-    signature_.spans.push_back(std::move(span));
-  }
+  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override;
   void keys(const void* /*place*/, const std::vector<std::string>& paths) override { keys_ = paths; }
 
   bool has_anchor() const { return signature_.anchor != none; }
-  Signature take() { return std::move(signature_); }
+  Signature take();
   const Recording& recording() const { return recording_; }
 
   /// Tensors that live on after the run: the layer has stored them. To be asked when nobody else holds any.
-  std::vector<TensorRef> survivors() {
-    recording_.clear();
-    std::vector<TensorRef> alive;
-    for (const TensorRef& made : made_tensors_) {
-      if (made.lock().defined()) alive.push_back(made);
-    }
-    return alive;
-  }
+  std::vector<TensorRef> survivors();
 
  private:
   static constexpr size_t none = static_cast<size_t>(-1);
 
-  void note_reads(const OperatorHandle& op, const Stack& stack) {
-    const size_t step = signature_.steps.size();
-    const auto& declared = op.schema().arguments();
-    const auto given = arguments(op, stack);
-    size_t argument = 0;
-    std::vector<int> which;
-    for (size_t a = 0; a < given.size(); ++a) {
-      for_each_tensor(given[a], [&](const at::Tensor& tensor) {
-        which.push_back(-1);
-        note_storage(tensor);
-        for (size_t i = 0; i < inputs_.size(); ++i) {
-          if (!tensor.is_same(inputs_[i])) continue;
-          which.back() = static_cast<int>(i);
-          if (signature_.inputs[i].step == Read::never) signature_.inputs[i] = {step, argument};
-        }
-        // Not where it is written: that may be an optimiser or an initialisation as well.
-        const auto own = state_.find(tensor.unsafeGetTensorImpl());
-        if (own != state_.end()) signature_.state_reads.push_back({step, argument, own->second});
-        if (signature_.anchor == none && own != state_.end() && !writes(declared[a])) signature_.anchor = step;
-        ++argument;
-      });
-    }
-    if (guide_ && !guide_(&op.schema(), which)) throw OffTheTrack();
-  }
+  void note_reads(const OperatorHandle& op, const Stack& stack);
 
-  void protect(const OperatorHandle& op, Stack& stack) {
-    const auto& declared = op.schema().arguments();
-    const size_t first = stack.size() - declared.size();
-    for (size_t i = 0; i < declared.size(); ++i) {
-      c10::IValue& value = stack[first + i];
-      if (value.isGenerator()) value = c10::IValue(value.toGenerator().clone());
-      const bool written = writes(declared[i]);
-      bool endangered = false;
-      for_each_tensor(value, [&](const at::Tensor& tensor) { endangered |= is_endangered(tensor, written); });
-      if (endangered) {
-        change_tensors(value, [&](const at::Tensor& tensor) {
-          return is_endangered(tensor, written) ? clone_of(tensor) : tensor;
-        });
-      }
-    }
-  }
+  void protect(const OperatorHandle& op, Stack& stack);
 
   /// Memory that was there before the run; what looks at it later, as a view, is as precious.
-  void note_storage(const at::Tensor& tensor) {
-    const void* const storage = storage_of(tensor);
-    const bool is_input = std::any_of(inputs_.begin(), inputs_.end(),
-                                      [&](const at::Tensor& input) { return storage_of(input) == storage; });
-    if (!is_input && own_storages_.count(storage) == 0) foreign_storages_.insert(storage);
-  }
+  void note_storage(const at::Tensor& tensor);
 
-  bool is_endangered(const at::Tensor& tensor, bool written) const {
-    const c10::TensorImpl* const impl = tensor.unsafeGetTensorImpl();
-    if (clones_.count(impl) != 0 || buffers_.count(impl) != 0) return true;
-    if (!written) return false;
-    const bool is_input = std::any_of(inputs_.begin(), inputs_.end(),
-                                      [&](const at::Tensor& input) { return storage_of(input) == storage_of(tensor); });
-    return !is_input && own_storages_.count(storage_of(tensor)) == 0;
-  }
+  bool is_endangered(const at::Tensor& tensor, bool written) const;
 
   /// One clone a tensor, so that a later read sees an earlier write.
-  at::Tensor clone_of(const at::Tensor& tensor) {
-    at::Tensor& clone = clones_[tensor.unsafeGetTensorImpl()];
-    if (!clone.defined()) {
-      clone = tensor.detach().clone();
-      own_storages_.insert(storage_of(clone));
-      kept_.push_back(tensor);
-    }
-    return clone;
-  }
+  at::Tensor clone_of(const at::Tensor& tensor);
 
-  std::vector<Slot> slots(const std::vector<at::Tensor>& values) const {
-    std::vector<Slot> found;
-    for (const at::Tensor& value : values) found.push_back(slot(value));
-    return found;
-  }
+  std::vector<Slot> slots(const std::vector<at::Tensor>& values) const;
 
-  Slot slot(const at::Tensor& value) const {
-    if (!value.defined()) return {};
-    const auto made = made_.find(value.unsafeGetTensorImpl());
-    if (made != made_.end()) return made->second;
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      if (value.is_same(inputs_[i])) return {Slot::given, i};
-    }
-    return {};
-  }
+  Slot slot(const at::Tensor& value) const;
 
   Signature signature_;
   std::vector<at::Tensor> inputs_;
@@ -285,3 +159,7 @@ class Recorder final : public Listener {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/learning/signature_inl.hpp"
+#endif

@@ -24,70 +24,20 @@ struct MultiplyAdds {
 };
 
 /// Size of a tensor argument along a dimension; 1 for a scalar.
-inline int64_t size_of(const char* name, int64_t dim, const OperatorHandle& op, const Stack& stack) {
-  const at::Tensor& tensor = argument_called(name, op, stack)->toTensor();
-  return tensor.dim() == 0 ? 1 : tensor.size(dim);
-}
+int64_t size_of(const char* name, int64_t dim, const OperatorHandle& op, const Stack& stack);
 
 /// A convolution adds up as many products for each element of its result as a filter has weights; a transposed one
 /// spreads each element of its input over as many.
-inline MultiplyAdds of_convolution(const OperatorHandle& op, const Stack& stack) {
-  const at::Tensor& weight = argument_called("weight", op, stack)->toTensor();
-  const int64_t filter = weight.size(0) == 0 ? 0 : weight.numel() / weight.size(0);
-  const c10::IValue* const flag = argument_called("transposed", op, stack);
-  const bool transposed = op.schema().name().find("conv_transpose") != std::string::npos || (flag && flag->toBool());
-  return transposed ? MultiplyAdds{arguments(op, stack)[0].toTensor().numel() * filter, 0} : MultiplyAdds{0, filter};
-}
+MultiplyAdds of_convolution(const OperatorHandle& op, const Stack& stack);
 
 /// Attention multiplies queries `[..., L, E]` by keys `[..., S, E]`, and the map `[..., L, S]` by values `[..., S, V]`.
-inline MultiplyAdds of_attention(const OperatorHandle& op, const Stack& stack) {
-  const int64_t width = size_of("query", -1, op, stack);
-  const int64_t queries = width == 0 ? 0 : argument_called("query", op, stack)->toTensor().numel() / width;
-  return {queries * size_of("key", -2, op, stack) * (width + size_of("value", -1, op, stack)), 0};
-}
+MultiplyAdds of_attention(const OperatorHandle& op, const Stack& stack);
 
 /// Zero for operations that multiply no matrices: batch norm, pooling, activations, sums.
-inline MultiplyAdds multiply_adds_of(const OperatorHandle& op, const Stack& stack) {
-  std::string name = op.schema().name();
-  if (name.back() == '_') name.pop_back();  // in place
-  if (name.rfind("aten::conv", 0) == 0 || name == "aten::_convolution" || name == "aten::mkldnn_convolution") {
-    return of_convolution(op, stack);
-  }
-  const auto per_result = [&](const char* argument) { return MultiplyAdds{0, size_of(argument, -1, op, stack)}; };
-  if (name == "aten::linear") return per_result("weight");
-  if (name == "aten::mm" || name == "aten::bmm" || name == "aten::matmul" || name == "aten::mv" || name == "aten::dot")
-    return per_result("self");
-  if (name == "aten::addmm") return per_result("mat1");
-  if (name == "aten::addmv") return per_result("mat");
-  if (name == "aten::baddbmm") return per_result("batch1");
-  if (name == "aten::addbmm") return {0, size_of("batch1", 0, op, stack) * size_of("batch1", -1, op, stack)};
-  if (name == "aten::bilinear") return {0, size_of("input1", -1, op, stack) * size_of("input2", -1, op, stack)};
-  if (name == "aten::scaled_dot_product_attention" || name == "aten::_scaled_dot_product_attention")
-    return of_attention(op, stack);
-  return {};
-}
+MultiplyAdds multiply_adds_of(const OperatorHandle& op, const Stack& stack);
 
 /// True for operations that multiply matrices inside, where they are not counted.
-inline bool hides_multiply_adds(const std::string& name) {
-  constexpr std::array<const char*, 14> names = {"aten::lstm",
-                                                 "aten::gru",
-                                                 "aten::rnn_tanh",
-                                                 "aten::rnn_relu",
-                                                 "aten::lstm_cell",
-                                                 "aten::gru_cell",
-                                                 "aten::rnn_tanh_cell",
-                                                 "aten::rnn_relu_cell",
-                                                 "aten::einsum",
-                                                 "aten::tensordot",
-                                                 "aten::chain_matmul",
-                                                 "aten::linalg_multi_dot",
-                                                 "aten::_native_multi_head_attention",
-                                                 "aten::_transformer_encoder_layer_fwd"};
-  for (const char* const hidden : names) {
-    if (name == hidden) return true;
-  }
-  return name.rfind("quantized::", 0) == 0 || name.rfind("mkldnn::", 0) == 0;
-}
+bool hides_multiply_adds(const std::string& name);
 
 /// While it listens, tells the multiply-adds of each operation; whoever listened before is told of everything too.
 class MultiplyAddCounter final : public Onlooker {
@@ -95,19 +45,9 @@ class MultiplyAddCounter final : public Onlooker {
   /// `tell(multiply_adds, operands)`: the operation's tensor arguments, after it has run.
   using Tell = std::function<void(int64_t multiply_adds, const std::vector<at::Tensor>& operands)>;
 
-  explicit MultiplyAddCounter(Tell tell) : Onlooker(state().listener), tell_(std::move(tell)) {}
+  explicit MultiplyAddCounter(Tell tell);
 
-  void operation(const OperatorHandle& op, Stack& stack) override {
-    ++operations_;
-    const MultiplyAdds work = multiply_adds_of(op, stack);
-    const std::vector<at::Tensor> operands =
-        work.any() ? flat_tensors(arguments(op, stack)) : std::vector<at::Tensor>();
-    if (hides_multiply_adds(op.schema().name())) note_hidden(op.schema().name());
-    run(op, stack);
-    if (!work.any()) return;
-    const std::vector<at::Tensor> made = flat_tensors(results(op, stack));
-    tell_(work.fixed + work.per_result * (made.empty() ? 0 : made.front().numel()), operands);
-  }
+  void operation(const OperatorHandle& op, Stack& stack) override;
 
   /// How many operations have begun.
   int64_t operations() const { return operations_; }
@@ -115,12 +55,7 @@ class MultiplyAddCounter final : public Onlooker {
   const std::vector<std::string>& hidden() const { return hidden_; }
 
  private:
-  void note_hidden(const std::string& name) {
-    for (const std::string& noted : hidden_) {
-      if (noted == name) return;
-    }
-    hidden_.push_back(name);
-  }
+  void note_hidden(const std::string& name);
 
   Tell tell_;
   int64_t operations_ = 0;
@@ -128,3 +63,7 @@ class MultiplyAddCounter final : public Onlooker {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/observers/multiply_adds_inl.hpp"
+#endif

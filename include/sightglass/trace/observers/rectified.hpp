@@ -12,21 +12,18 @@ namespace sightglass::detail {
 
 /// While it listens, gradients that come back to a ReLU's output lose what is below 0, as guided backpropagation wants
 /// it: modules, functions and in-place ones alike, and ReLU6.
-class RectifiedGradients final : public Listener {
+class RectifiedGradients final : public Onlooker {
  public:
-  void operation(const OperatorHandle& op, Stack& stack) override {
-    op.callBoxed(stack);
-    if (!is_relu(op.schema().name())) return;
-    for (const at::Tensor& y : flat_tensors(results(op, stack))) {
-      if (y.requires_grad()) change_gradient(y, [](const at::Tensor& gradient) { return gradient.relu(); });
-    }
-  }
+  RectifiedGradients() : Onlooker(state().listener) {}
+
+  void operation(const OperatorHandle& op, Stack& stack) override;
 
  private:
-  static bool is_relu(const std::string& name) {
-    return name == "aten::relu" || name == "aten::relu_" || name == "aten::relu6" || name == "aten::relu6_" ||
-           name == "aten::hardtanh" || name == "aten::hardtanh_";
-  }
+  static bool is_relu(const std::string& name);
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/observers/rectified_inl.hpp"
+#endif

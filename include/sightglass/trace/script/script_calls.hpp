@@ -36,31 +36,17 @@ template struct RecordedInputs<&at::RecordFunction::inputs_>;
 class C10_EXPORT ScriptCalls {
  public:
   /// This thread's; null where nobody has begun.
-  static std::shared_ptr<ScriptCalls> of_thread() { return here().lock(); }
+  static std::shared_ptr<ScriptCalls> of_thread();
   /// The same, begun where nobody has. Ends with the last who holds it.
-  static std::shared_ptr<ScriptCalls> begin_on_thread() {
-    std::shared_ptr<ScriptCalls> calls = of_thread();
-    if (calls == nullptr) here() = calls = std::make_shared<ScriptCalls>();
-    return calls;
-  }
+  static std::shared_ptr<ScriptCalls> begin_on_thread();
 
-  ScriptCalls()
-      : handle_(at::addThreadLocalCallback(at::RecordFunctionCallback(&begin, &end)
-                                               .needsInputs(true)
-                                               .scopes({at::RecordScope::TORCHSCRIPT_FUNCTION}))) {}
+  ScriptCalls();
   ScriptCalls(const ScriptCalls&) = delete;
   ScriptCalls& operator=(const ScriptCalls&) = delete;
-  ~ScriptCalls() {
-    if (std::this_thread::get_id() == thread_) at::removeCallback(handle_);
-  }
+  ~ScriptCalls();
 
   /// The innermost call of `self` under way; null where there is none.
-  const ScriptCall* under_way(const void* self) const {
-    for (auto call = open_.rbegin(); call != open_.rend(); ++call) {
-      if (call->self == self) return &*call;
-    }
-    return nullptr;
-  }
+  const ScriptCall* under_way(const void* self) const;
 
  private:
   static std::weak_ptr<ScriptCalls>& here() {
@@ -69,21 +55,8 @@ class C10_EXPORT ScriptCalls {
   }
 
   /// What is told twice of one call, by the method and by what runs it, is one call.
-  static std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
-    const auto calls = here().lock();
-    if (calls == nullptr) return nullptr;
-    const c10::ArrayRef<const c10::IValue> inputs = recorded_inputs(function);
-    const bool method = !inputs.empty() && inputs[0].isObject();
-    const void* const self = method ? inputs[0].toObject().get() : nullptr;
-    const bool again = !calls->open_.empty() && method && calls->open_.back().self == self;
-    calls->open_.push_back({again ? calls->open_.back().number : ++calls->count_, self, {}});
-    if (method) calls->open_.back().inputs.assign(inputs.begin() + 1, inputs.end());
-    return nullptr;
-  }
-  static void end(const at::RecordFunction& /*function*/, at::ObserverContext* /*context*/) {
-    const auto calls = here().lock();
-    if (calls != nullptr && !calls->open_.empty()) calls->open_.pop_back();
-  }
+  static std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function);
+  static void end(const at::RecordFunction& /*function*/, at::ObserverContext* /*context*/);
 
   std::thread::id thread_ = std::this_thread::get_id();
   at::CallbackHandle handle_;
@@ -92,3 +65,7 @@ class C10_EXPORT ScriptCalls {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/script/script_calls_inl.hpp"
+#endif

@@ -18,9 +18,7 @@ namespace jit = torch::jit;
 /// Looks at every operation that `forward` may reach.
 class ExportReader {
  public:
-  explicit ExportReader(const jit::Module& module) {
-    if (module.find_method("forward")) read(module.get_method("forward").function());
-  }
+  explicit ExportReader(const jit::Module& module);
 
   /// An operation that behaves as in training whatever the model's mode: `eval()` does not reach what a trace has
   /// fixed. Empty where there is none.
@@ -29,59 +27,18 @@ class ExportReader {
   const std::string& quantised() const { return quantised_; }
 
  private:
-  void read(torch::jit::Function& function) {
-    if (!seen_.insert(&function).second) return;
-    if (auto* const with_graph = jit::tryToGraphFunction(function)) read(*with_graph->graph()->block());
-  }
+  void read(torch::jit::Function& function);
 
-  void read(const jit::Block& block) {
-    for (const jit::Node* node : block.nodes()) {
-      for (const jit::Block* inner : node->blocks()) read(*inner);
-      if (node->kind() == c10::prim::CallMethod) {
-        const auto type = node->input(0)->type()->cast<c10::ClassType>();
-        if (type != nullptr && type->findMethod(node->s(c10::attr::name)) != nullptr)
-          read(type->getMethod(node->s(c10::attr::name)));
-      } else if (node->kind() == c10::prim::CallFunction) {
-        if (const auto called = node->input(0)->type()->cast<c10::FunctionType>()) read(*called->function());
-      } else {
-        note(*node);
-      }
-    }
-  }
+  void read(const jit::Block& block);
 
-  void note(const jit::Node& node) {
-    const std::string name = node.kind().toQualString();
-    if (quantised_.empty() && name.rfind("quantized::", 0) == 0) quantised_ = name;
-    if (!trains_.empty()) return;
-    const bool drops = name.find("dropout") != std::string::npos && name.rfind("aten::", 0) == 0;
-    const bool norms = name == "aten::batch_norm" && has_statistics(node);
-    if (drops ? is_true(node, "train") && chance_of(node) > 0 : norms && is_true(node, "training")) trains_ = name;
-  }
+  void note(const jit::Node& node);
 
-  static const jit::Value* argument(const jit::Node& node, const char* name) {
-    const auto* const schema = node.maybeSchema();
-    const auto index = schema == nullptr ? std::nullopt : schema_index(*schema, name);
-    return index && *index < node.inputs().size() ? node.input(*index) : nullptr;
-  }
-  static std::optional<size_t> schema_index(const c10::FunctionSchema& schema, const char* name) {
-    const auto index = schema.argumentIndexWithName(name);
-    return index ? std::optional<size_t>(static_cast<size_t>(*index)) : std::nullopt;
-  }
-  static bool is_true(const jit::Node& node, const char* name) {
-    const jit::Value* const value = argument(node, name);
-    const auto constant = value == nullptr ? c10::optional<c10::IValue>() : jit::toIValue(value);
-    return constant && constant->isBool() && constant->toBool();
-  }
-  static double chance_of(const jit::Node& node) {
-    const jit::Value* const value = argument(node, "p");
-    const auto constant = value == nullptr ? c10::optional<c10::IValue>() : jit::toIValue(value);
-    return constant && constant->isDouble() ? constant->toDouble() : 0;
-  }
+  static const jit::Value* argument(const jit::Node& node, const char* name);
+  static std::optional<size_t> schema_index(const c10::FunctionSchema& schema, const char* name);
+  static bool is_true(const jit::Node& node, const char* name);
+  static double chance_of(const jit::Node& node);
   /// Batch norms that keep no running statistics use the batch's own in evaluation too, as they should.
-  static bool has_statistics(const jit::Node& node) {
-    const jit::Value* const mean = argument(node, "running_mean");
-    return mean != nullptr && !mean->mustBeNone();
-  }
+  static bool has_statistics(const jit::Node& node);
 
   std::set<const torch::jit::Function*> seen_;
   std::string trains_;
@@ -89,3 +46,7 @@ class ExportReader {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/script/script_export_inl.hpp"
+#endif

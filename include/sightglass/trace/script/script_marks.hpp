@@ -25,21 +25,7 @@ namespace sightglass::detail {
 namespace jit = torch::jit;
 
 /// What a mark does: announces the tensors in the value on the stack, and puts back what takes their places.
-inline void run_mark(Stack& stack) {
-  const auto side = static_cast<Side>(jit::pop(stack).toInt());
-  const auto* const place = reinterpret_cast<const void*>(jit::pop(stack).toInt());
-  if (state().listener == nullptr) return;
-  c10::IValue& value = stack.back();
-  std::vector<at::Tensor> tensors = flat_tensors(c10::ArrayRef<c10::IValue>(value));
-  const std::vector<at::Tensor> before = tensors;
-  if (side == Side::end && !value.isTensor()) state().listener->keys(place, paths_in(value));
-  announce(place, side, tensors);
-  size_t index = 0;
-  change_tensors(value, [&](const at::Tensor& tensor) {
-    const size_t at = index++;
-    return tensor.is_same(before[at]) ? tensors[at] : tensor;
-  });
-}
+void run_mark(Stack& stack);
 
 /// `sightglass::mark(t(a) x, int place, int side) -> t(a)`: an identity that announces what passes through it.
 inline c10::Symbol mark_symbol() {
@@ -54,21 +40,10 @@ inline c10::Symbol mark_symbol() {
 }
 
 /// Marks `value` at the graph's insertion point; returns what goes on from there.
-inline jit::Value* insert_mark(jit::Graph& graph, jit::Value* value, const void* place, Side side) {
-  jit::Value* const place_constant = graph.insertConstant(reinterpret_cast<int64_t>(place));
-  jit::Value* const side_constant = graph.insertConstant(static_cast<int64_t>(side));
-  jit::Node* const node = graph.insertNode(graph.create(mark_symbol(), {value, place_constant, side_constant}));
-  node->output()->setType(value->type());
-  return node->output();
-}
+jit::Value* insert_mark(jit::Graph& graph, jit::Value* value, const void* place, Side side);
 
 /// `forward`, its overloads `forward__0`, and what a trace calls the second and later calls: `forward1`, `forward2`.
-inline bool is_forward(const std::string& method) {
-  const std::string forward = "forward";
-  if (method.compare(0, forward.size(), forward) != 0) return false;
-  const std::string rest = method.substr(method.compare(0, 9, "forward__") == 0 ? 9 : forward.size());
-  return std::all_of(rest.begin(), rest.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-}
+bool is_forward(const std::string& method);
 
 /// Puts marks around the calls of chosen submodules, inlining only what lies on the way to them.
 ///
@@ -78,13 +53,7 @@ class Marker {
  public:
   explicit Marker(const std::set<std::string>& paths) : paths_(paths) {}
 
-  std::shared_ptr<jit::Graph> mark(const jit::Module& module) {
-    auto graph = marked_method(module, "", "forward");
-    for (const std::string& path : paths_) {
-      if (called_.count(path) == 0) by_any_method_.insert(path);
-    }
-    return by_any_method_.empty() ? graph : marked_method(module, "", "forward");
-  }
+  std::shared_ptr<jit::Graph> mark(const jit::Module& module);
 
  private:
   struct Known {
@@ -95,93 +64,26 @@ class Marker {
   using Objects = std::map<const jit::Value*, Known>;
 
   bool is_wanted(const std::string& path) const { return paths_.count(path) != 0; }
-  bool leads_to_wanted(const std::string& path) const {
-    if (path.empty()) return !paths_.empty();
-    const auto next = paths_.lower_bound(path + ".");
-    return next != paths_.end() && next->compare(0, path.size() + 1, path + ".") == 0;
-  }
-  bool is_call(const std::string& path, const std::string& method) const {
-    return is_wanted(path) && (is_forward(method) || by_any_method_.count(path) != 0);
-  }
+  bool leads_to_wanted(const std::string& path) const;
+  bool is_call(const std::string& path, const std::string& method) const;
 
   std::shared_ptr<jit::Graph> marked_method(const jit::Module& module, const std::string& path,
-                                            const std::string& method) {
-    auto* const function = jit::tryToGraphFunction(module.get_method(method).function());
-    if (function == nullptr) return nullptr;
-    std::shared_ptr<jit::Graph> graph = function->graph()->copy();
-    Objects objects;
-    objects.emplace(graph->inputs().at(0), Known{path, module});
-    mark_block(*graph->block(), objects, path);
-    return graph;
-  }
+                                            const std::string& method);
 
-  void mark_block(jit::Block& block, Objects& objects, const std::string& self) {
-    for (jit::Node* node = *block.nodes().begin(); node != block.return_node();) {
-      jit::Node* next = node->next();
-      for (jit::Block* inner : node->blocks()) mark_block(*inner, objects, self);
-      if (node->kind() == c10::prim::GetAttr) {
-        follow_attribute(*node, objects);
-      } else if (node->kind() == c10::prim::CallMethod) {
-        mark_call(*node, objects, self);
-      }
-      node = next;
-    }
-  }
+  void mark_block(jit::Block& block, Objects& objects, const std::string& self);
 
-  static void follow_attribute(const jit::Node& node, Objects& objects) {
-    const auto parent = objects.find(node.input());
-    if (parent == objects.end()) return;
-    const std::string name = node.s(c10::attr::name);
-    const c10::IValue value = parent->second.module.attr(name);
-    if (!value.isModule()) return;
-    const std::string path = parent->second.path.empty() ? name : parent->second.path + "." + name;
-    objects.emplace(node.output(), Known{path, value.toModule()});
-  }
+  static void follow_attribute(const jit::Node& node, Objects& objects);
 
   /// A call of `self`'s own methods is no call of the place: it is on the way already.
-  void mark_call(jit::Node& call, const Objects& objects, const std::string& self) {
-    const auto callee = objects.find(call.input(0));
-    if (callee == objects.end()) return;
-    const std::string method = call.s(c10::attr::name);
-    const Known& known = callee->second;
-    if (known.path != self && is_call(known.path, method)) {
-      called_.insert(known.path);
-      const auto* const place = known.module._ivalue().get();
-      jit::Node& after = *call.next();
-      mark_inputs(call, place);
-      for (jit::Value* output : call.outputs()) mark_value(output, place, Side::end, after);
-    }
-    if (!leads_to_wanted(known.path)) return;
-    if (const auto inside = marked_method(known.module, known.path, method))
-      jit::inlineCallTo(&call, jit::tryToGraphFunction(known.module.get_method(method).function()), inside.get());
-  }
+  void mark_call(jit::Node& call, const Objects& objects, const std::string& self);
 
   /// All inputs pass through one mark: a single one as it is, several as a tuple. Where there are none (a trace keeps
   /// nothing for a layer that passes its input through), nothing does.
-  void mark_inputs(jit::Node& call, const void* place) {
-    jit::Graph& graph = *call.owningGraph();
-    if (call.inputs().size() == 1) {
-      const jit::WithInsertPoint here(&call);
-      insert_mark(graph, graph.insertConstant(c10::IValue()), place, Side::begin);
-    } else if (call.inputs().size() == 2) {
-      call.replaceInput(1, mark_before(call, call.input(1), place, Side::begin));
-    } else if (call.inputs().size() > 2) {
-      jit::Node* const tuple = graph.createTuple(call.inputs().slice(1))->insertBefore(&call);
-      jit::Value* const marked = mark_before(call, tuple->output(), place, Side::begin);
-      jit::Node* const unpacked = graph.createTupleUnpack(marked)->insertBefore(&call);
-      for (size_t i = 1; i < call.inputs().size(); ++i) call.replaceInput(i, unpacked->output(i - 1));
-    }
-  }
+  void mark_inputs(jit::Node& call, const void* place);
 
-  void mark_value(jit::Value* value, const void* place, Side side, jit::Node& before) {
-    jit::Value* const marked = mark_before(before, value, place, side);
-    value->replaceAllUsesAfterNodeWith(marked->node(), marked);
-  }
+  void mark_value(jit::Value* value, const void* place, Side side, jit::Node& before);
 
-  static jit::Value* mark_before(jit::Node& node, jit::Value* value, const void* place, Side side) {
-    const jit::WithInsertPoint here(&node);
-    return insert_mark(*node.owningGraph(), value, place, side);
-  }
+  static jit::Value* mark_before(jit::Node& node, jit::Value* value, const void* place, Side side);
 
   const std::set<std::string>& paths_;
   std::set<std::string> called_;         ///< places of which a call of `forward` was found
@@ -189,3 +91,7 @@ class Marker {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/script/script_marks_inl.hpp"
+#endif

@@ -1,21 +1,9 @@
 #pragma once
 
-#include <ATen/core/LegacyTypeDispatch.h>
 #include <torch/csrc/jit/api/module.h>
-#include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/ir/ir.h>
-#include <torch/csrc/jit/passes/constant_propagation.h>
-#include <torch/csrc/jit/passes/dead_code_elimination.h>
-#include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
-#include <torch/csrc/jit/passes/frozen_ops_to_mkldnn.h>
-#include <torch/csrc/jit/passes/inliner.h>
-#include <torch/csrc/jit/passes/peephole.h>
-#include <torch/csrc/jit/passes/remove_mutation.h>
-#include <torch/csrc/jit/passes/shape_analysis.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
 
-#include <algorithm>
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,23 +15,14 @@
 #include "sightglass/trace/script/script.hpp"
 
 /// A model in two parts at a layer: the prefix before it, which needs no graph and so may take another form, and the
-/// tail behind it, from which gradients come.
+/// tail behind it, from which gradients come. Without a layer all of it is prefix.
 namespace sightglass::detail {
 
 /// What a frozen graph was made from: it is no longer true once one of these has changed.
 class FrozenValues {
  public:
-  void add(c10::intrusive_ptr<c10::ivalue::Object> object, size_t slot) {
-    const c10::IValue value = object->getSlot(slot);
-    values_.push_back({std::move(object), slot, value, stamp_of(value)});
-  }
-  bool changed() const {
-    for (const Value& each : values_) {
-      const c10::IValue& now = each.object->getSlot(each.slot);
-      if (!now.is(each.value) || !(stamp_of(now) == each.stamp)) return true;
-    }
-    return false;
-  }
+  void add(c10::intrusive_ptr<c10::ivalue::Object> object, size_t slot);
+  bool changed() const;
 
  private:
   /// Tells whether a tensor was written or given other memory.
@@ -52,11 +31,7 @@ class FrozenValues {
     const void* data = nullptr;
     bool operator==(const Stamp& other) const { return version == other.version && data == other.data; }
   };
-  static Stamp stamp_of(const c10::IValue& value) {
-    if (!value.isTensor() || !value.toTensor().defined()) return {};
-    const at::Tensor& tensor = value.toTensor();
-    return {version_of(tensor), storage_of(tensor)};
-  }
+  static Stamp stamp_of(const c10::IValue& value);
 
   struct Value {
     c10::intrusive_ptr<c10::ivalue::Object> object;
@@ -70,37 +45,12 @@ class FrozenValues {
 /// Replaces what a graph reads of its model by constants.
 class Freezer {
  public:
-  Freezer(jit::Graph& graph, c10::intrusive_ptr<c10::ivalue::Object> self, FrozenValues& values) : values_(values) {
-    objects_.emplace(graph.inputs().at(0), std::move(self));
-    freeze(*graph.block());
-  }
+  Freezer(jit::Graph& graph, c10::intrusive_ptr<c10::ivalue::Object> self, FrozenValues& values);
 
  private:
-  void freeze(jit::Block& block) {
-    for (auto next = block.nodes().begin(); next != block.nodes().end();) {
-      jit::Node* const node = *next;
-      ++next;
-      for (jit::Block* inner : node->blocks()) freeze(*inner);
-      if (node->kind() == c10::prim::GetAttr) replace(*node);
-    }
-  }
+  void freeze(jit::Block& block);
 
-  void replace(jit::Node& node) {
-    const auto owner = objects_.find(node.input());
-    if (owner == objects_.end()) return;
-    const auto& object = owner->second;
-    const size_t slot = object->type()->getAttributeSlot(node.s(c10::attr::name));
-    c10::IValue value = object->getSlot(slot);
-    if (value.isObject()) {
-      objects_.emplace(node.output(), value.toObject());
-      return;
-    }
-    values_.add(object, slot);
-    if (value.isTensor() && value.toTensor().defined()) value = value.toTensor().detach();
-    const jit::WithInsertPoint here(&node);
-    node.output()->replaceAllUsesWith(node.owningGraph()->insertConstant(value));
-    node.destroy();
-  }
+  void replace(jit::Node& node);
 
   FrozenValues& values_;
   std::map<const jit::Value*, c10::intrusive_ptr<c10::ivalue::Object>> objects_;
@@ -109,28 +59,13 @@ class Freezer {
 class C10_EXPORT Split {
  public:
   /// Splits `marked`, whose first input is the model `self` in evaluation mode, at that of `places` which stands first;
-  /// a place that runs several times stands where its last call ends. For inputs of `dims` dimensions. `output`: the
-  /// path of what is looked at in what the model gives. Throws `c10::Error` with the reason where that cannot be.
+  /// a place that runs several times stands where its last call ends; at none, where `places` are none. For inputs of
+  /// `dims` dimensions. `output`: the path of what is looked at in what the model gives. Throws `c10::Error` with the
+  /// reason where that cannot be.
   Split(const jit::Graph& marked, const c10::intrusive_ptr<c10::ivalue::Object>& self,
-        const std::set<const void*>& places, size_t dims, std::string output = "")
-      : output_(std::move(output)) {
-    const Unwatched unseen;
-    std::shared_ptr<jit::Graph> graph = const_cast<jit::Graph&>(marked).copy();
-    TORCH_CHECK(graph->inputs().size() == 2 && graph->outputs().size() == 1, "it has several inputs or outputs");
-    inline_all(graph);
-    Freezer(*graph, self, values_);
-    jit::ConstantPropagation(graph);
-    jit::EliminateDeadCode(graph);
-    TORCH_CHECK(!graph->inputs().at(0)->hasUses(), "it assigns to an attribute, or hands a submodule on");
-    graph->eraseInput(0);
-    set_dims(*graph->inputs().at(0), dims);
-    drop_marks(*graph->block(), places);
-    place_ = find(*graph, places).second;
-    prefix_ = code(prefix_of(*graph, places));
-    tail_ = code(tail_of(*graph, places));
-  }
+        const std::set<const void*>& places, size_t dims, std::string output = "");
 
-  /// The place at which the model is split.
+  /// The place at which the model is split; null where it is not.
   const void* place() const { return place_; }
   bool tail_reads_input() const { return tail_reads_input_; }
   /// Whether what was frozen has changed since.
@@ -138,160 +73,53 @@ class C10_EXPORT Split {
 
   /// What the layer gives for `input`. Nobody is told of its operations. No graph is wanted, and none is looked for: a
   /// LibTorch with Vulkan cannot choose between autograd's kernels for MKL-DNN's tensors.
-  at::Tensor prefix(const at::Tensor& input) const {
-    const Unwatched unseen;
-    const at::AutoDispatchBelowAutograd without_graph;
-    return run(*prefix_, {input}).toTensor();
-  }
+  at::Tensor prefix(const at::Tensor& input) const;
   /// The model's output when the layer gives `activations` for `input`.
-  at::Tensor tail(const at::Tensor& activations, const at::Tensor& input) const {
-    return pick_tensor(run(*tail_, {input, activations}), output_);
-  }
+  at::Tensor tail(const at::Tensor& activations, const at::Tensor& input) const;
+  /// The model's output for `input`.
+  at::Tensor whole(const at::Tensor& input) const;
 
  private:
   using Graph = std::shared_ptr<jit::Graph>;
 
-  static std::shared_ptr<const jit::Code> code(const Graph& graph) {
-    return std::make_shared<const jit::Code>(graph, "sightglass");
-  }
-  static c10::IValue run(const jit::Code& code, std::vector<c10::IValue> stack) {
-    jit::InterpreterState(code).run(stack);
-    return stack.back();
-  }
+  c10::IValue run_prefix(const at::Tensor& input) const;
+
+  static std::shared_ptr<const jit::Code> code(const Graph& graph);
+  static c10::IValue run(const jit::Code& code, std::vector<c10::IValue> stack);
 
   /// A pass goes as deep as the functions called were made for: only one call, where optimisation was off then.
-  static void inline_all(const Graph& graph) {
-    constexpr int deepest = 100;
-    for (int depth = 0; depth < deepest && has_calls(*graph->block()); ++depth) jit::Inline(*graph);
-  }
-  static bool has_calls(const jit::Block& block) {
-    return std::any_of(block.nodes().begin(), block.nodes().end(), [](const jit::Node* node) {
-      return node->kind() == c10::prim::CallMethod || node->kind() == c10::prim::CallFunction ||
-             std::any_of(node->blocks().begin(), node->blocks().end(),
-                         [](const jit::Block* inner) { return has_calls(*inner); });
-    });
-  }
+  static void inline_all(const Graph& graph);
+  static bool has_calls(const jit::Block& block);
 
-  static bool is_mark(const jit::Node& node) { return node.kind() == mark_symbol(); }
-  static const void* place_of(const jit::Node& mark) {
-    return reinterpret_cast<const void*>(jit::toIValue(mark.input(1))->toInt());
-  }
-  static bool ends(const jit::Node& mark) {
-    return jit::toIValue(mark.input(2))->toInt() == static_cast<int>(Side::end);
-  }
+  static bool is_mark(const jit::Node& node);
+  static const void* place_of(const jit::Node& mark);
+  static bool ends(const jit::Node& mark);
 
-  static void remove_mark(jit::Node& mark) {
-    mark.output()->replaceAllUsesWith(mark.input(0));
-    mark.destroy();
-  }
+  static void remove_mark(jit::Node& mark);
 
   /// Keeps the ends of `places` only.
-  static void drop_marks(jit::Block& block, const std::set<const void*>& places) {
-    for (auto next = block.nodes().begin(); next != block.nodes().end();) {
-      jit::Node& node = **next;
-      ++next;
-      for (jit::Block* inner : node.blocks()) drop_marks(*inner, places);
-      if (!is_mark(node)) continue;
-      if (!ends(node) || places.count(place_of(node)) == 0) {
-        remove_mark(node);
-      } else {
-        TORCH_CHECK(&block == block.owningGraph()->block(), "the layer runs inside of a branch or a loop");
-      }
-    }
-  }
+  static void drop_marks(jit::Block& block, const std::set<const void*>& places);
 
-  static std::pair<jit::Node*, const void*> find(jit::Graph& graph, const std::set<const void*>& places) {
-    std::map<const void*, jit::Node*> last;
-    for (jit::Node* node : graph.nodes()) {
-      if (is_mark(*node)) last[place_of(*node)] = node;
-    }
-    TORCH_CHECK(last.size() == places.size(), "a layer does not run");
-    std::pair<jit::Node*, const void*> first{nullptr, nullptr};
-    for (const auto& [place, node] : last) {
-      if (first.first == nullptr || node->isBefore(first.first)) first = {node, place};
-    }
-    TORCH_CHECK(first.first->output()->type()->kind() == c10::TypeKind::TensorType, "the layer gives no single tensor");
-    return first;
-  }
+  static std::pair<jit::Node*, const void*> find(jit::Graph& graph, const std::set<const void*>& places);
 
-  static void set_dims(jit::Value& value, std::optional<size_t> dims) {
-    value.setType(dims ? c10::TensorType::get()->withDim(*dims) : c10::TensorType::get());
-  }
-  static std::optional<size_t> dims_of(const jit::Value& value) {
-    const auto dims = value.type()->expectRef<c10::TensorType>().dim();
-    return dims ? std::optional<size_t>(*dims) : std::nullopt;  // LibTorch 1.13.1 has an optional of its own
-  }
+  static void set_dims(jit::Value& value, std::optional<size_t> dims);
+  static std::optional<size_t> dims_of(const jit::Value& value);
 
   /// Settles what depends on the number of dimensions. Python's batch norms look at it before they run: as long as they
   /// do, they are not folded, and each look brings a tensor back to its plain layout.
-  static void settle_dims(Graph graph) {
-    jit::RemoveTensorMutation(graph);
-    jit::PropagateInputShapes(graph);
-    jit::PeepholeOptimize(graph);
-    jit::ConstantPropagation(graph);
-    jit::EliminateDeadCode(graph);
-  }
+  static void settle_dims(Graph graph);
 
-  Graph prefix_of(jit::Graph& whole, const std::set<const void*>& places) {
-    Graph graph = whole.copy();
-    jit::Node* const cut = find(*graph, places).first;
-    jit::Value* const activations = cut->input(0);
-    graph->eraseOutput(0);
-    graph->registerOutput(activations);
-    for (jit::Node* node = graph->return_node()->prev(); node != cut;) {
-      jit::Node* const before = node->prev();
-      node->destroy();
-      node = before;
-    }
-    cut->destroy();
-    drop_marks(*graph->block(), {});
-    settle_dims(graph);
-    activations_dims_ = dims_of(*graph->outputs().at(0));
-    jit::OptimizeFrozenGraph(graph);
-    jit::ConvertFrozenOpsToMKLDNN(graph);
-    return graph;
-  }
+  /// Puts what gives no gradients into the form in which it runs fastest.
+  static void optimise(Graph graph);
+
+  Graph prefix_of(jit::Graph& whole, const std::set<const void*>& places);
 
   /// Constants may be read behind the cut wherever they are made.
-  static bool is_constant(const jit::Node& node) {
-    if (node.kind() == c10::prim::Constant) return true;
-    const bool collects = node.kind() == c10::prim::ListConstruct || node.kind() == c10::prim::TupleConstruct;
-    return collects && std::all_of(node.inputs().begin(), node.inputs().end(),
-                                   [](const jit::Value* value) { return is_constant(*value->node()); });
-  }
+  static bool is_constant(const jit::Node& node);
 
-  Graph tail_of(jit::Graph& whole, const std::set<const void*>& places) {
-    Graph graph = whole.copy();
-    jit::Node* const cut = find(*graph, places).first;
-    jit::Value* const activations = graph->addInput("activations");
-    set_dims(*activations, activations_dims_);
-    cut->output()->replaceAllUsesWith(activations);
-    for (jit::Node* node = cut; node != graph->param_node();) {
-      jit::Node* const before = node->prev();
-      if (!is_constant(*node)) {
-        for (const jit::Value* output : node->outputs()) {
-          TORCH_CHECK(!output->hasUses(), "what lies behind the layer reads what was made before it, by ",
-                      node->kind().toQualString());
-        }
-        node->destroy();
-      }
-      node = before;
-    }
-    settle_dims(graph);
-    jit::OptimizeFrozenGraph(graph);
-    tail_reads_input_ = graph->inputs().at(0)->hasUses();
-    // The activations are looked at afterwards.
-    if (jit::AliasDb(graph).hasWriters(activations)) copy_first(*graph, activations);
-    return graph;
-  }
+  Graph tail_of(jit::Graph& whole, const std::set<const void*>& places);
 
-  static void copy_first(jit::Graph& graph, jit::Value* activations) {
-    const jit::WithInsertPoint here(*graph.nodes().begin());
-    jit::Value* const none = graph.insertConstant(c10::IValue());
-    jit::Node* const clone = graph.insertNode(graph.create(c10::aten::clone, {activations, none}));
-    clone->output()->setType(activations->type());
-    activations->replaceAllUsesAfterNodeWith(clone, clone->output());
-  }
+  static void copy_first(jit::Graph& graph, jit::Value* activations);
 
   std::string output_;
   const void* place_ = nullptr;
@@ -303,3 +131,7 @@ class C10_EXPORT Split {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/trace/script/split_inl.hpp"
+#endif

@@ -23,11 +23,7 @@ class PickleStack {
   static constexpr size_t most_values = 4'000'000;
 
   /// For the next pickle; values stay.
-  void begin() {
-    stack_.clear();
-    marks_.clear();
-    memo_.clear();
-  }
+  void begin();
 
   template <class T>
   Pickled& push(T value) {
@@ -38,42 +34,21 @@ class PickleStack {
     return values_.back();
   }
 
-  Pickled& top() const {
-    TORCH_CHECK(stack_.size() > floor(), "is damaged: its pickle takes what it never gave");
-    return *stack_.back();
-  }
-  Pickled& pop() {
-    Pickled& last = top();
-    stack_.pop_back();
-    return last;
-  }
-  Items pop_last(size_t count) {
-    TORCH_CHECK(stack_.size() >= floor() + count, "is damaged: its pickle takes what it never gave");
-    Items items(stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
-    stack_.resize(stack_.size() - count);
-    return items;
-  }
+  Pickled& top() const;
+  Pickled& pop();
+  Items pop_last(size_t count);
 
-  void mark() { marks_.push_back(stack_.size()); }
+  void mark();
   /// All since the last mark.
-  Items pop_marked() {
-    TORCH_CHECK(!marks_.empty(), "is damaged: its pickle ends what it never began");
-    Items items = pop_last(stack_.size() - marks_.back());
-    marks_.pop_back();
-    return items;
-  }
+  Items pop_marked();
 
   /// Keeps the top under `key`; without one, under the number of those kept.
   void remember(uint64_t key) { memo_[key] = &top(); }
-  void remember() { remember(memo_.size()); }
-  void recall(uint64_t key) {
-    const auto found = memo_.find(key);
-    TORCH_CHECK(found != memo_.end(), "is damaged: its pickle recalls what it never kept");
-    stack_.push_back(found->second);
-  }
+  void remember();
+  void recall(uint64_t key);
 
  private:
-  size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
+  size_t floor() const;
 
   std::deque<Pickled> values_;
   Items stack_;
@@ -82,3 +57,7 @@ class PickleStack {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/weights/detail/pickle_stack_inl.hpp"
+#endif

@@ -4,11 +4,8 @@
 #include <c10/util/Exception.h>
 #include <caffe2/serialize/inline_container.h>
 #include <torch/ordered_dict.h>
-#include <unistd.h>
 
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <system_error>
@@ -21,101 +18,34 @@ namespace sightglass::detail {
 /// Writes a pickle of protocol 2: an OrderedDict of names and tensors, as Python's `torch.save` does.
 class StatePickle {
  public:
-  StatePickle() {
-    text_ = "\x80\x02";
-    global("collections", "OrderedDict");
-    text_ += ")R(";
-  }
+  StatePickle();
 
   /// A contiguous tensor whose memory has the key `key`.
-  void add(const std::string& name, const at::Tensor& tensor, const std::string& key) {
-    string(name);
-    global("torch._utils", "_rebuild_tensor_v2");
-    text_ += "((";
-    string("storage");
-    global("torch", storage_class(name, tensor.scalar_type()));
-    string(key);
-    string("cpu");
-    number(tensor.numel());
-    text_ += "tQ";
-    number(0);
-    tuple(tensor.sizes());
-    tuple(tensor.strides());
-    text_ += '\x89';
-    global("collections", "OrderedDict");
-    text_ += ")RtR";
-  }
+  void add(const std::string& name, const at::Tensor& tensor, const std::string& key);
 
   std::string finished() const { return text_ + "u."; }
 
  private:
-  static std::string storage_class(const std::string& name, c10::ScalarType dtype) {
-    for (const auto& [known, type] : storage_types())
-      if (type == dtype) return known.substr(known.find('.') + 1);
-    TORCH_CHECK(false, "\"", name, "\" is of type ", dtype, ", which is not written");
-  }
+  static std::string storage_class(const std::string& name, c10::ScalarType dtype);
 
-  void bytes(int64_t value, size_t count) {
-    for (size_t i = 0; i < count; ++i) text_ += static_cast<char>(static_cast<uint64_t>(value) >> (8 * i) & 0xFF);
-  }
-  void number(int64_t value) {
-    text_ += "\x8a\x08";
-    bytes(value, 8);
-  }
-  void string(const std::string& value) {
-    text_ += 'X';
-    bytes(static_cast<int64_t>(value.size()), 4);
-    text_ += value;
-  }
-  void tuple(at::IntArrayRef numbers) {
-    text_ += '(';
-    for (const int64_t each : numbers) number(each);
-    text_ += 't';
-  }
+  void bytes(int64_t value, size_t count);
+  void number(int64_t value);
+  void string(const std::string& value);
+  void tuple(at::IntArrayRef numbers);
   void global(const std::string& module, const std::string& name) { text_ += "c" + module + "\n" + name + "\n"; }
 
   std::string text_;
 };
 
 /// The whole file through `write`.
-inline void write_state(const torch::OrderedDict<std::string, at::Tensor>& state,
-                        const std::function<size_t(const void*, size_t)>& write) {
-  caffe2::serialize::PyTorchStreamWriter archive(write);
-  StatePickle pickle;
-  std::vector<at::Tensor> tensors;
-  for (const auto& item : state) {
-    TORCH_CHECK(item.value().defined(), "\"", item.key(), "\" is an undefined tensor");
-    tensors.push_back(item.value().detach().to(at::kCPU).contiguous());
-    pickle.add(item.key(), tensors.back(), std::to_string(tensors.size() - 1));
-  }
-  const std::string text = pickle.finished(), order = "little";
-  archive.writeRecord("data.pkl", text.data(), text.size());
-  archive.writeRecord("byteorder", order.data(), order.size());
-  for (size_t i = 0; i < tensors.size(); ++i)
-    archive.writeRecord("data/" + std::to_string(i), tensors[i].data_ptr(), tensors[i].nbytes());
-  archive.writeEndOfFile();
-}
+void write_state(const torch::OrderedDict<std::string, at::Tensor>& state,
+                 const std::function<size_t(const void*, size_t)>& write);
 
 /// Makes the file whole or not at all: it is written beside its place and then takes its name.
-inline void write_state_file(const torch::OrderedDict<std::string, at::Tensor>& state, const std::string& path) {
-  const std::string beside = path + "." + std::to_string(::getpid()) + ".part";
-  std::error_code failed;
-  try {
-    std::ofstream stream(beside, std::ios::binary);
-    TORCH_CHECK(stream.good(), "cannot be written; expected a folder that exists and may be written to");
-    const std::function<size_t(const void*, size_t)> write = [&](const void* bytes, size_t count) {
-      stream.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(count));
-      return stream.good() ? count : size_t{0};
-    };
-    write_state(state, write);
-    stream.close();
-    TORCH_CHECK(stream.good(), "cannot be written to its end");
-    std::filesystem::rename(beside, path, failed);
-    TORCH_CHECK(!failed, "cannot take its name: ", failed.message());
-  } catch (...) {
-    std::filesystem::remove(beside, failed);
-    throw;
-  }
-}
+void write_state_file(const torch::OrderedDict<std::string, at::Tensor>& state, const std::string& path);
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/weights/detail/state_writer_inl.hpp"
+#endif

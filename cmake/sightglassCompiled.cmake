@@ -1,0 +1,32 @@
+# sightglass_add_compiled(INCLUDE_DIR): the target sightglass::compiled, for programs of several files: the same
+# library, with what is no template compiled once. Built only where something links it, in the project that does,
+# since it must match that project's LibTorch, compiler and flags; all of a program's files should link it, or none.
+set(_sightglass_compiled_source "${CMAKE_CURRENT_LIST_DIR}/compiled.cpp.in")
+
+function(sightglass_add_compiled include_dir)
+  if(TARGET sightglass::compiled)
+    return()
+  endif()
+  # A source costs what LibTorch's headers cost; three build beside each other.
+  set(sources "")
+  foreach(rooms IN ITEMS "trace;hooks" "model;cam;metrics" "train;weights")
+    set(globs ${rooms})
+    list(TRANSFORM globs REPLACE "(.+)" "${include_dir}/sightglass/\\1/*_inl.hpp")
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE "${include_dir}" ${globs})
+    list(TRANSFORM headers REPLACE "(.+)" "#include <\\1>")
+    list(JOIN headers "\n" definitions)
+    list(JOIN rooms "_" source)
+    list(JOIN rooms "/, " room)
+    string(APPEND room "/")
+    set(source "${CMAKE_CURRENT_BINARY_DIR}/sightglass_compiled/${source}.cpp")
+    configure_file("${_sightglass_compiled_source}" "${source}" @ONLY)
+    list(APPEND sources "${source}")
+  endforeach()
+
+  add_library(sightglass_compiled STATIC EXCLUDE_FROM_ALL ${sources})
+  add_library(sightglass::compiled ALIAS sightglass_compiled)
+  target_link_libraries(sightglass_compiled PUBLIC sightglass::sightglass)
+  target_compile_definitions(sightglass_compiled PUBLIC SIGHTGLASS_COMPILED)
+  # Shared libraries take it in too.
+  set_target_properties(sightglass_compiled PROPERTIES POSITION_INDEPENDENT_CODE ON)
+endfunction()

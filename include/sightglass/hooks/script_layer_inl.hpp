@@ -1,0 +1,42 @@
+#pragma once
+
+#include "sightglass/hooks/script_layer.hpp"
+
+#include "sightglass/inline.hpp"
+
+namespace sightglass::detail {
+
+SIGHTGLASS_INLINE bool has_submodules(const torch::jit::Module& module) { return module.children().size() > 0; }
+
+SIGHTGLASS_INLINE Place place_in_script(std::shared_ptr<ScriptModel> owner, const std::string& name,
+                                        const torch::jit::Module& module) {
+  owner->want(name);
+  const auto type = module.type()->name();
+  return {
+      name, type ? type->name() : "Module", {}, module._ivalue().get(), std::move(owner), !has_submodules(module), "",
+      ""};
+}
+
+SIGHTGLASS_INLINE Place place_in_script(const torch::jit::Module& model, const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& item : model.named_modules()) {
+    if (item.name.empty()) continue;
+    if (item.name == name) return place_in_script(ScriptModel::of(model), name, item.value);
+    names.push_back(item.name);
+  }
+  TORCH_CHECK(!names.empty(), "layer \"", name,
+              "\": the TorchScript model has no submodules at all (torch::jit::freeze removes "
+              "them); save it before freezing");
+  C10_THROW_ERROR(Error, c10::str("layer \"", name, "\": no such submodule of the TorchScript model; nearest: ",
+                                  nearest(name, names), "; sightglass::layers(model, input) lists them all"));
+}
+
+}  // namespace sightglass::detail
+
+namespace sightglass {
+
+SIGHTGLASS_INLINE Layer layer(const torch::jit::Module& model, const std::string& name) {
+  return Layer(detail::place_in_script(model, name));
+}
+
+}  // namespace sightglass

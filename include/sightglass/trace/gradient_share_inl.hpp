@@ -1,0 +1,76 @@
+#pragma once
+
+#include "sightglass/trace/gradient_share.hpp"
+
+#include "sightglass/inline.hpp"
+
+namespace sightglass::detail {
+
+SIGHTGLASS_INLINE at::Tensor GradientShare::enter(const at::Tensor& input, const Told& told) {
+  drop();
+  call_ = std::make_shared<Call>();
+  const auto tell = [call = call_, told](const at::Tensor& gradient) { call->tell_input(gradient, told); };
+  // Leaves stay leaves, so that autograd refuses to have them written. Such a view can be written by nobody.
+  if (input.is_leaf() || input.retains_grad()) {
+    const at::Tensor own = view_with_graph(input);
+    if (!own.requires_grad()) return input;
+    on_gradient(own, tell);
+    input_ = own;
+    version_ = version_of(own);
+    return own;
+  }
+  input_ = input;
+  version_ = version_of(input);
+  detours_.emplace_back(input, tell);
+  at::Tensor base;
+  if (input.is_view()) base = input._base();
+  if (base.defined() && base.requires_grad() && !base.is_leaf() && !base.retains_grad()) {
+    // What writes a view goes on from the whole.
+    call_->part = ViewPart(input, base);
+    detours_.emplace_back(base, [call = call_, told](const at::Tensor& gradient) {
+      if (call->is_written) told(call->part.of(gradient), call->output_gradient());
+    });
+  }
+  return input;
+}
+
+SIGHTGLASS_INLINE void GradientShare::leave(const at::Tensor& output, const Told& told) {
+  const std::shared_ptr<Call> call = std::exchange(call_, nullptr);
+  const at::Tensor input = std::exchange(input_, at::Tensor());
+  std::vector<Detour> detours = std::exchange(detours_, {});
+  if (!output.defined() || !output.requires_grad()) {
+    for (Detour& detour : detours) detour.end();
+    return;
+  }
+  if (call == nullptr || !input.defined()) {
+    return on_output_gradient(output, [told](const at::Tensor& gradient) { told(at::Tensor(), gradient); });
+  }
+  call->has_output = true;
+  call->output_sizes = output.sizes().vec();
+  call->output_options = output.options();
+  call->is_written = version_of(input) != version_;
+  call->is_passed_on = !call->is_written && output.is_same(input);
+  if (call->is_passed_on) return;  // what comes later reads it behind the detour
+  for (Detour& detour : detours) detour.end();
+  on_output_gradient(output, [call](const at::Tensor& gradient) { call->of_output = gradient; });
+}
+
+SIGHTGLASS_INLINE void GradientShare::drop() {
+  for (Detour& detour : detours_) detour.end();
+  detours_.clear();
+  call_.reset();
+  input_.reset();
+}
+
+SIGHTGLASS_INLINE void GradientShare::Call::tell_input(const at::Tensor& gradient, const Told& told) {
+  if (is_written && !part.sizes.empty()) return;  // the base tells
+  if (is_passed_on) return told(gradient, gradient);
+  if (has_output) told(gradient, output_gradient());
+}
+
+SIGHTGLASS_INLINE at::Tensor GradientShare::Call::output_gradient() {
+  at::Tensor gradient = std::exchange(of_output, at::Tensor());
+  return gradient.defined() ? gradient : at::zeros(output_sizes, output_options);
+}
+
+}  // namespace sightglass::detail
