@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 . cmake/setup.sh
 
 base=${1:-$(git rev-parse -q --verify '@{upstream}' || git rev-parse -q --verify HEAD~1 || true)}
+base=$(git merge-base "${base:-HEAD}" HEAD || true)  # what was done elsewhere meanwhile is no change of ours
 folder=${BUILD_DIR:-build/tests}
 if [ -z "$base" ]; then
   say "clang-tidy: no commit to compare with"

@@ -71,6 +71,7 @@ class Cut {
   at::Tensor output() const { return runner().output().detach(); }
   /// `[N, ...]`: what the model was given.
   at::Tensor input() const { return runner().input(); }
+  /// What is explained.
   Target target() const { return evidence_->target; }
 
   /// The cut of the same pass for another target.
@@ -106,7 +107,9 @@ class Cut {
     return pass_->input_gradients(evidence_->target, input, images);
   }
 
+  /// The model of the pass.
   const Model& model() const { return runner().model(); }
+  /// The layer's path, or its type where it was given by handle.
   const std::string& layer_name() const { return runner().cut(number_).name(); }
   /// True once a method has asked this cut for gradients, in whatever shape.
   bool used_gradients() const { return *used_gradients_; }

@@ -33,7 +33,9 @@ class Pass {
 
   /// The model's output, without its graph.
   at::Tensor output() const { return state_->runner().output().detach(); }
+  /// How many layers it is open at.
   size_t size() const { return state_->runner().cuts(); }
+  /// The name of layer number `layer`. Throws for a number that it does not have.
   const std::string& layer_name(size_t layer) const { return state_->runner().cut(layer).name(); }
 
   /// Whether runs of what lies behind the layer number `layer` cost no more than that; else they are run in full.

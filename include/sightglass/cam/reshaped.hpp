@@ -12,10 +12,14 @@ namespace sightglass {
 /// Needed where a pass cannot tell the layout by itself.
 template <class Method = GradCam>
 struct Reshaped {
+  /// Which is shown the layer in this shape.
   Method method = {};
+  /// From the layer's output to `[N, C, *S]`, and back.
   Reshape reshape;
+  /// That of the method.
   static constexpr Tail tail = detail::tail_for<Method>;
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return method(cut.reshaped(reshape)); }
 };
 

@@ -16,9 +16,12 @@ namespace sightglass {
 /// As pytorch-grad-cam's `aug_smooth`.
 template <class Method = GradCam>
 struct Smoothed {
+  /// Whose maps are averaged.
   Method method = {};
+  /// By which the input is multiplied, one after the other.
   std::vector<double> strengths = {0.9, 1.0, 1.1};
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     TORCH_CHECK(!strengths.empty(), "strengths: got none; 1.0 is the input as it is");
     const at::Tensor x = cut.input();

@@ -24,6 +24,7 @@ struct FinerCam;
 /// target.
 class Target {
  public:
+  /// From the model's output to one number an image, `[N]`.
   using Score = std::function<at::Tensor(const at::Tensor&)>;
 
   /// The class with the highest score, for each image. One number an image, `[N]`, is class 0.

@@ -23,11 +23,17 @@ enum class Storage { device, cpu };
 
 /// Options of `Capture`, with chained setters: `CaptureOptions().keep(Keep::all).storage(Storage::cpu)`.
 struct CaptureOptions {
+  /// How many calls are kept; the last by default.
   CaptureOptions& keep(Keep value) { return set(keep_, value); }
+  /// Whether values stay part of the graph; detached by default.
   CaptureOptions& graph(Graph value) { return set(graph_, value); }
+  /// Where values are kept; on their device by default.
   CaptureOptions& storage(Storage value) { return set(storage_, value); }
+  /// See the setter.
   Keep keep() const { return keep_; }
+  /// See the setter.
   Graph graph() const { return graph_; }
+  /// See the setter.
   Storage storage() const { return storage_; }
 
  private:
@@ -91,8 +97,8 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   Tensors entering_;
   std::vector<std::string> keys_;  ///< of the outputs of the call that ends next
   std::vector<Call> calls_;
-  size_t first_ = 0;      ///< number of the first call kept
-  std::string missed_;    ///< why the latest call could not be followed
+  size_t first_ = 0;            ///< number of the first call kept
+  std::string missed_;          ///< why the latest call could not be followed
   std::string read_elsewhere_;  ///< what else read a parameter of the layer, before its first call
 };
 
@@ -105,6 +111,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
 /// ends with its scope or `remove()`, after which the values can still be read.
 class [[nodiscard]] Capture {
  public:
+  /// At a layer that is given by handle, or by `layer(model, name)`. Throws where it cannot be watched.
   explicit Capture(const Layer& layer, const CaptureOptions& options = {});
 
   /// The layer called `name` in `model`.
@@ -112,6 +119,7 @@ class [[nodiscard]] Capture {
   Capture(const Model& model, const std::string& name, const CaptureOptions& options = {})
       : Capture(sightglass::layer(model, name), options) {}
 
+  /// The layer's path, or its type where it was given by handle.
   const std::string& name() const { return name_; }
 
   /// The layer's (first) output at its last call.
@@ -127,11 +135,13 @@ class [[nodiscard]] Capture {
   std::vector<at::Tensor> outputs() const;
   /// The layer's (first) input at its last call, as it was given.
   at::Tensor input() const;
+  /// All inputs of the last call; undefined where one could not be had.
   std::vector<at::Tensor> inputs() const;
   /// The gradient with respect to the (first) output, in the last backward pass that reached it.
   at::Tensor gradient() const;
   /// The same for the output number `index`, or called `key`.
   at::Tensor gradient(size_t index) const;
+  /// The same for the output called `key`.
   at::Tensor gradient(const std::string& key) const;
 
   /// What one call of the layer left.

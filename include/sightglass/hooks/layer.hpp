@@ -26,10 +26,12 @@ class Layer {
   Layer(const torch::nn::ModuleHolder<Impl>& handle)  // NOLINT(google-explicit-constructor): a handle is a layer
       : Layer(handle.ptr()) {}
 
+  /// The same for the shared pointer that a handle holds.
   template <class Impl, class = std::enable_if_t<std::is_base_of_v<torch::nn::Module, Impl>>>
   Layer(const std::shared_ptr<Impl>& module)  // NOLINT(google-explicit-constructor)
       : place_(detail::place_of_handle(module)) {}
 
+  /// For the mechanism below.
   explicit Layer(detail::Place place);
 
   /// The path in the model, such as `layer4.1.conv2`; the type's name where it was given by handle.
@@ -45,6 +47,7 @@ class Layer {
   /// The same layer, of which `key` is looked at among the dictionary, list or tuple that it gives: `out`, `1`,
   /// `boxes.0`. For maps; hooks and captures see all outputs.
   Layer output(const std::string& key) const;
+  /// The same by number, in the order in which outputs come.
   Layer output(size_t index) const;
 
   /// Where the layer is in the stream of operations; for the mechanism below.

@@ -39,7 +39,9 @@ class PointingGame {
     ++count_;
   }
 
+  /// Pictures whose peak lies in the box.
   int64_t hits() const { return hits_; }
+  /// Pictures in all.
   int64_t count() const { return count_; }
   /// Share of pictures whose peak lies in the box.
   double hit_rate() const { return mean(static_cast<double>(hits_)); }

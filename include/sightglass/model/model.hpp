@@ -37,8 +37,10 @@ enum class Tail { once, again };
 /// again with other activations, nor an `optimised` model.
 class Model {
  public:
+  /// From a tensor to what the model gives.
   using Forward = std::function<c10::IValue(const at::Tensor&)>;
 
+  /// A network whose `forward` takes one tensor.
   template <class Net, class = std::enable_if_t<detail::is_module_like<Net>>>
   Model(const Net& net)  // NOLINT(google-explicit-constructor): a network is a model
       : Model(net, forward_of(net)) {}
@@ -47,6 +49,7 @@ class Model {
   template <class Net, class Fn, class = std::enable_if_t<detail::is_module_like<Net>>>
   Model(const Net& net, Fn forward) : module_(detail::root_of(net)), forward_(as_values(std::move(forward))) {}
 
+  /// A TorchScript model whose `forward` takes one tensor.
   Model(const torch::jit::Module& script)  // NOLINT(google-explicit-constructor)
       : script_(detail::ScriptModel::of(script)), script_module_(script) {}
 
@@ -63,6 +66,7 @@ class Model {
     if (splits_ != nullptr) copy.splits_ = std::make_shared<detail::Splits>();
     return copy;
   }
+  /// The same by number.
   Model output(size_t index) const { return output(std::to_string(index)); }
 
   /// The same model for many explanations: what lies before a layer needs no graph, so from the second explanation at a
@@ -111,8 +115,10 @@ class Model {
     }
     return given;
   }
+  /// The same for a literal.
   Layer layer(const char* name) const { return layer(std::string(name)); }
 
+  /// The layers for which `filter` is true, in the order of registration.
   std::vector<Layer> find_layers(const LayerFilter& filter) const {
     return script_ != nullptr ? sightglass::find_layers(script_module_, filter)
                               : sightglass::find_layers(module_, filter);

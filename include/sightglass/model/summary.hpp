@@ -36,9 +36,13 @@ inline std::string short_type(std::string type) {
 /// What a model consists of and costs, as `summary` finds it.
 struct Summary {
   std::vector<LayerInfo> layers;  ///< in the order of registration, each before what stands inside of it
+  /// Of what it was given.
   std::vector<int64_t> input_shape;
+  /// Of what it gave.
   std::vector<int64_t> output_shape;
+  /// Numbers in all parameters.
   int64_t parameters = 0;
+  /// Of these, with `requires_grad`.
   int64_t trainable = 0;
   int64_t multiply_adds = 0;     ///< of the whole forward pass, also of operations outside of all layers
   int64_t activation_bytes = 0;  ///< the sum over layers without submodules
@@ -86,6 +90,7 @@ inline std::string Summary::text() const {
   return text;
 }
 
+/// Prints its `text()`.
 inline std::ostream& operator<<(std::ostream& stream, const Summary& summary) { return stream << summary.text(); }
 
 /// What `model` consists of and costs, from one forward pass on `input`: for each layer its name, type, output shape,

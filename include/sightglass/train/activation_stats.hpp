@@ -65,6 +65,7 @@ struct ActivationStatsOptions {
 /// began it; keeps the model alive.
 class ActivationStats : public StatsHistory {
  public:
+  /// Watches `model`: a handle, a shared pointer, or the module itself. Throws for layers that cannot be watched.
   template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
   explicit ActivationStats(const Model& model, const ActivationStatsOptions& options = {})
       : ActivationStats(detail::root_of(model), options, 0) {}
@@ -76,14 +77,18 @@ class ActivationStats : public StatsHistory {
   /// Goes on at batch `first_batch`, as a training resumed from a checkpoint does: what was recorded from there on, in
   /// files too, is forgotten.
   void before_fit(int64_t first_batch);
+  /// Before the forward pass.
   void before_batch();
+  /// After the optimiser's step: records the batch, and throws where a file cannot be written.
   void after_batch();
   /// The present batch has come to nothing: it leaves no record and does not count.
   void drop_batch();
+  /// Ends the training; a batch that has not ended leaves no record.
   void after_fit() { drop_batch(); }
 
   /// The calls as scopes.
   FitScope<ActivationStats> fit() { return FitScope<ActivationStats>(*this); }
+  /// The same from batch `first_batch` on, see `before_fit`.
   FitScope<ActivationStats> fit(int64_t first_batch) { return FitScope<ActivationStats>(*this, first_batch); }
 
  private:

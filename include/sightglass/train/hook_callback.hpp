@@ -24,16 +24,26 @@ struct HookCallbackOptions {
   HookCallbackOptions& layers(WatchedLayers value);
   /// Each batch whose number is a multiple of it.
   HookCallbackOptions& every(int64_t value) { return every_ = value, *this; }
+  /// Values or gradients; values by default.
   HookCallbackOptions& direction(Direction value) { return direction_ = value, *this; }
+  /// Detached by default.
   HookCallbackOptions& graph(Graph value) { return graph_ = value, *this; }
+  /// On the CPU by default.
   HookCallbackOptions& storage(Storage value) { return storage_ = value, *this; }
+  /// Removed by default.
   HookCallbackOptions& at_end(AtEnd value) { return at_end_ = value, *this; }
 
+  /// See the setter.
   const WatchedLayers& layers() const { return layers_; }
+  /// See the setter.
   int64_t every() const { return every_; }
+  /// See the setter.
   Direction direction() const { return direction_; }
+  /// See the setter.
   Graph graph() const { return graph_; }
+  /// See the setter.
   Storage storage() const { return storage_; }
+  /// See the setter.
   AtEnd at_end() const { return at_end_; }
 
  private:
@@ -61,8 +71,10 @@ struct HookCall {
 /// nothing is switched on. Belongs, during a batch, to the thread that began it; keeps the model alive.
 class HookCallback {
  public:
+  /// What is called.
   using Function = std::function<void(const HookCall&)>;
 
+  /// Calls `function` of the layers of `model`: a handle, a shared pointer, or the module itself.
   template <class Model>
   HookCallback(const Model& model, Function function, const HookCallbackOptions& options = {})
       : HookCallback(detail::root_of(model), std::move(function), options, 0) {}
@@ -71,10 +83,13 @@ class HookCallback {
 
   /// Begins the training; batches are counted from here.
   void before_fit(int64_t first_batch = 0);
+  /// Before the forward pass.
   void before_batch() { batches_.begin(); }
+  /// After the optimiser's step.
   void after_batch() { batches_.end(); }
   /// The present batch has come to nothing: its hooks end, and it does not count.
   void drop_batch() { batches_.drop(); }
+  /// Ends the training.
   void after_fit();
 
   /// The calls as scopes.
@@ -82,6 +97,7 @@ class HookCallback {
   /// Ends hooks that were kept on.
   void remove() { kept_.reset(); }
 
+  /// The layers that are watched.
   const std::vector<Layer>& layers() const { return layers_; }
 
  private:

@@ -18,8 +18,10 @@ namespace sightglass {
 template <class Callback>
 class [[nodiscard]] FitScope {
  public:
+  /// One batch, from its construction to the end of its scope.
   class [[nodiscard]] Batch {
    public:
+    /// Begins the batch.
     explicit Batch(Callback& callback) : callback_(callback) { callback_.before_batch(); }
     Batch(const Batch&) = delete;
     Batch& operator=(const Batch&) = delete;
@@ -32,12 +34,15 @@ class [[nodiscard]] FitScope {
     int before_ = std::uncaught_exceptions();
   };
 
+  /// Begins the training, or goes on with it.
   explicit FitScope(Callback& callback) : callback_(callback) { callback_.before_fit(); }
+  /// The same at batch `first_batch`.
   FitScope(Callback& callback, int64_t first_batch) : callback_(callback) { callback_.before_fit(first_batch); }
   FitScope(const FitScope&) = delete;
   FitScope& operator=(const FitScope&) = delete;
   ~FitScope() { callback_.after_fit(); }
 
+  /// The next batch.
   Batch batch() const { return Batch(callback_); }
 
  private:

@@ -29,6 +29,7 @@ enum class Figure {
   gradient_zeros,
   update_ratio
 };
+/// How many there are.
 constexpr size_t figure_count = 9;
 /// The names of the figures in files.
 constexpr std::array<const char*, figure_count> figure_names{
@@ -37,11 +38,14 @@ constexpr std::array<const char*, figure_count> figure_names{
 
 /// What one recorded batch says of one layer; a figure that was not asked for has no value.
 struct LayerRecord {
+  /// The path in the model.
   std::string name;
+  /// By `Figure`.
   std::array<std::optional<float>, figure_count> figures;
   std::vector<float> histogram;  ///< counts, one a bin; empty when not requested
   at::Tensor dead;               ///< bool [channels]; undefined when read from a file
 
+  /// One figure, to be written.
   std::optional<float>& operator[](Figure figure) { return figures[static_cast<size_t>(figure)]; }
 };
 
@@ -55,6 +59,7 @@ struct BatchRecord {
 /// layer did not run.
 class LayerStats {
  public:
+  /// Of all values of the output.
   at::Tensor mean() const { return figure(Figure::mean); }
   /// Unbiased (n - 1).
   at::Tensor std() const { return figure(Figure::std); }
@@ -64,17 +69,22 @@ class LayerStats {
   at::Tensor dead_channels() const { return figure(Figure::dead_channels); }
   /// Of the gradient of the loss with respect to the layer's output.
   at::Tensor gradient_mean() const { return figure(Figure::gradient_mean); }
+  /// Its unbiased deviation.
   at::Tensor gradient_std() const { return figure(Figure::gradient_std); }
+  /// Its Euclidean norm.
   at::Tensor gradient_norm() const { return figure(Figure::gradient_norm); }
+  /// The share of its values that are 0.
   at::Tensor gradient_zeros() const { return figure(Figure::gradient_zeros); }
   /// The norm of what the batch changed in the layer's parameters, by the norm of the parameters before.
   at::Tensor update_ratio() const { return figure(Figure::update_ratio); }
 
+  /// One figure, `[steps]`; undefined when not requested.
   at::Tensor figure(Figure which) const;
   /// Counts, `[steps, bins]`; undefined when not requested.
   at::Tensor histograms() const { return histograms_; }
   /// Which channels were dead at a step, bool `[channels]`; undefined for steps read from a file.
   at::Tensor dead(int64_t step) const;
+  /// How many batches were recorded.
   int64_t steps() const;
 
  private:
@@ -101,6 +111,7 @@ class StatsHistory {
   /// A layer by name; throws `c10::Error` for an unknown one, with the nearest.
   LayerStats layer(const std::string& name) const;
 
+  /// The layer number `index`; throws for a number that it does not have.
   LayerStats layer(size_t index) const;
 
   /// fastai's `layer_stats`: the rows mean, standard deviation and near-zero share of a layer, each `[steps]`.

@@ -19,12 +19,17 @@ enum class Paramless { skip, include };
 /// By default, layers that cannot be watched from outside are left out with a warning; those asked for are an error.
 class WatchedLayers {
  public:
+  /// The leaves with parameters, or all leaves.
   WatchedLayers(Paramless paramless = Paramless::skip)  // NOLINT(google-explicit-constructor)
       : choice_(paramless) {}
-  WatchedLayers(std::vector<Layer> layers);                // NOLINT
-  WatchedLayers(std::vector<std::string> names);           // NOLINT
+  /// These layers.
+  WatchedLayers(std::vector<Layer> layers);  // NOLINT
+  /// The layers of these names.
+  WatchedLayers(std::vector<std::string> names);  // NOLINT
+  /// The same.
   WatchedLayers(std::initializer_list<const char*> names)  // NOLINT
       : choice_(std::vector<std::string>(names.begin(), names.end())) {}
+  /// The layers for which it is true.
   WatchedLayers(LayerFilter filter);  // NOLINT
 
   /// The layers of `root` that were chosen, each with its path in the model for a name.

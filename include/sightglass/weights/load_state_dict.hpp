@@ -92,6 +92,7 @@ LoadReport load_state_dict(const torch::nn::ModuleHolder<Contained>& module, con
                            const LoadOptions& options = LoadOptions()) {
   return load_state_dict(static_cast<const torch::nn::Module&>(*module), source, options);
 }
+/// The same for a shared pointer.
 template <class Contained, class Source>
 LoadReport load_state_dict(const std::shared_ptr<Contained>& module, const Source& source,
                            const LoadOptions& options = LoadOptions()) {

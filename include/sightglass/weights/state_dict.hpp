@@ -62,7 +62,9 @@ StateDict read_state_dict(const std::string& path, const std::string& key = "",
 /// not at all; one of that name is replaced.
 /// @throws c10::Error when it cannot be written, for an undefined tensor and for types that Python's storages lack.
 void save_state_dict(const StateDict& state, const std::string& path);
+/// The same for a module's own state dict.
 void save_state_dict(const torch::nn::Module& module, const std::string& path);
+/// The same for a handle.
 template <class Contained>
 void save_state_dict(const torch::nn::ModuleHolder<Contained>& module, const std::string& path) {
   save_state_dict(state_dict(*module), path);

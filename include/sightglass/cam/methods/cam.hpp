@@ -34,6 +34,7 @@ inline at::Tensor cam(const at::Tensor& activations, const at::Tensor& weights) 
 struct Cam {
   at::Tensor weights;  ///< `[K, C]`, or undefined
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     TORCH_CHECK(cut.has_class(), "Cam: the target is no class, so it has no weights; give a class, or use GradCam");
     const at::Tensor a = cut.activations();

@@ -21,10 +21,13 @@ namespace sightglass {
 /// not stop. Classes of one's own choice: `Target::difference`.
 template <class Method = GradCam>
 struct FinerCam {
+  /// Which explains the difference.
   Method method = {};
+  /// How much of the others' mean score is taken off.
   double alpha = 0.6;
   int64_t classes = 3;  ///< how many are compared with
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return method(against_its_likes(cut)); }
   /// What the method's map is the rectified sum of, for `EigenSmoothed`; where the method has it.
   template <class M = Method>

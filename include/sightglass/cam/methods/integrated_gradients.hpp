@@ -45,10 +45,14 @@ inline std::vector<std::pair<double, double>> gauss_legendre(int64_t count) {
 /// The map is `[N, *S]`, the input's size, signed; its sum is the difference of the scores of x and x0 (completeness).
 /// The integral is Gauss-Legendre's, as captum's. Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks".
 struct IntegratedGradients {
+  /// Points of the integral, a backward pass each.
   int64_t steps = 50;
+  /// The value of x0 everywhere, in the input's units.
   double baseline = 0;
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return attributions(cut).sum(1); }
 
   /// The same for each input channel: `[N, C, *S]`.

@@ -95,6 +95,7 @@ class AttentionSum {
 struct LeGrad {
   std::vector<Layer> blocks = {};  ///< in order, the last one last; or none
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor a = cut.activations();
     TORCH_CHECK(a.dim() >= 4, "LeGrad: layer \"", cut.layer_name(), "\" gives ", a.sizes(), ", no grid of patches ",

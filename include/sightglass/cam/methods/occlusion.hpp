@@ -17,11 +17,15 @@ namespace sightglass {
 /// The map is `[N, *S]`, the input's size, signed. Windows stand every `stride` places, the last one may stand out of
 /// the input. Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks"; as captum's `Occlusion`.
 struct Occlusion {
+  /// The side of what is covered, in places of the input.
   int64_t window = 32;
+  /// How far windows are apart, in places of the input.
   int64_t stride = 16;
   double baseline = 0;  ///< what covers the input
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     TORCH_CHECK(window > 0 && stride > 0 && stride <= window, "window, stride: got ", window, " and ", stride,
                 "; expected 0 < stride <= window, so that every place is covered");

@@ -25,12 +25,18 @@ namespace sightglass {
 /// Randomized Input Sampling for Explanation of Black-box Models"; their scores are probabilities, as
 /// `Target::softmax` gives them.
 struct Rise {
+  /// How many masks, a run of the model each.
   int64_t samples = 4000;
+  /// Of a mask's grid, in each dimension.
   int64_t cells = 7;
+  /// That a cell is kept.
   double probability = 0.5;
+  /// The same seed gives the same map.
   uint64_t seed = 0;
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     TORCH_CHECK(samples > 0 && cells > 0, "samples, cells: got ", samples, " and ", cells, ", expected at least 1");
     TORCH_CHECK(probability > 0 && probability <= 1, "probability: got ", probability, ", expected (0, 1]");

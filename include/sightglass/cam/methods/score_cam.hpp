@@ -90,8 +90,10 @@ inline at::Tensor score_cam_of_samples(
 /// corners.
 struct ScoreCam {
   int64_t channels = 0;  ///< how many are run; 0: all
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return detail::weigh(weights(cut), cut.activations()).relu_(); }
   /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
   at::Tensor weighted(const Cut& cut) const { return detail::weighted(weights(cut), cut.activations()); }
@@ -113,8 +115,11 @@ struct ScoreCam {
 
 /// Score-CAM on the 32 channels of highest variance.
 struct FastScoreCam {
+  /// How many are run.
   int64_t channels = 32;
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     return ScoreCam{std::min(channels, cut.activations().size(1)), runs}(cut);
   }
@@ -126,11 +131,16 @@ struct FastScoreCam {
 /// The same noise for all images and channels' chunks of equal place, from `seed`. Naidu et al. 2020, "SS-CAM: Smoothed
 /// Score-CAM for Sharper Visual Feature Localization". torchcam draws from the global generator.
 struct SsCam {
+  /// Masks a channel, a run of the model each.
   int64_t samples = 10;
+  /// Of the noise, in units of the scaled mask.
   double std = 2.0;
+  /// The same seed gives the same map.
   uint64_t seed = 0;
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     return detail::score_cam_of_samples(cut, runs, samples, [&](const at::Tensor& masks, const at::Tensor& numbers) {
       const auto first = static_cast<uint64_t>(numbers[0].item<int64_t>());
@@ -149,9 +159,12 @@ struct SsCam {
 /// Naidu et al. 2020, "IS-CAM: Integrated Score-CAM for axiomatic-based explanations". torchcam's coefficients are
 /// running sums, which go far above 1.
 struct IsCam {
+  /// Masks a channel, a run of the model each.
   int64_t samples = 10;
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     return detail::score_cam_of_samples(cut, runs, samples, [&](const at::Tensor& masks, const at::Tensor& numbers) {
       const at::Tensor strength = (numbers.remainder(samples) + 1).to(masks.dtype()) / static_cast<double>(samples);

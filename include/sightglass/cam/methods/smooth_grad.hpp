@@ -31,6 +31,7 @@ inline at::Tensor noisy(const at::Tensor& x, double share, uint64_t seed) {
 /// Simonyan et al. 2014, "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency
 /// Maps".
 struct Saliency {
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor x = cut.input();
     return cut.input_gradients(x, at::arange(x.size(0), at::kLong)).to(detail::map_dtype(x)).abs().amax(1);
@@ -42,11 +43,16 @@ struct Saliency {
 /// The noise is normal, its deviation `noise` times the image's range of values; from `seed`, the same for each image.
 /// Smilkov et al. 2017, "SmoothGrad: removing noise by adding noise".
 struct SmoothGrad {
+  /// How many noisy inputs.
   int64_t samples = 50;
+  /// Its deviation, as a share of the image's range of values.
   double noise = 0.15;
+  /// The same seed gives the same map.
   uint64_t seed = 0;
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     TORCH_CHECK(samples > 0, "samples: got ", samples, ", expected at least 1");
     const at::Tensor given = cut.input();
@@ -70,11 +76,16 @@ struct SmoothGrad {
 /// Technique for Deep Convolutional Neural Network Models". torchcam rectifies the last sample's gradient instead of
 /// the mean.
 struct SmoothGradCamPlusPlus {
+  /// How many noisy inputs.
   int64_t samples = 4;
+  /// Its deviation, as a share of the image's range of values.
   double noise = 0.15;
+  /// The same seed gives the same map.
   uint64_t seed = 0;
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     TORCH_CHECK(samples > 0, "samples: got ", samples, ", expected at least 1");
     const at::Tensor a = cut.activations();
