@@ -48,6 +48,9 @@ class Tape {
   };
 
   Tape(const at::Tensor& input, size_t cuts);
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+  ~Tape();
 
   const std::vector<Step>& steps() const { return steps_; }
   const Cut& cut(size_t number) const { return cuts_[number]; }
