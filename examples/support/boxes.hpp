@@ -56,7 +56,7 @@ inline int64_t whole_number(const std::string& column, const std::string& text) 
   } catch (const std::logic_error&) {
     read = 0;
   }
-  TORCH_CHECK(read > 0 && read == text.size(), column, ": came \"", text, "\", expected a whole number");
+  TORCH_CHECK(read > 0 && read == text.size(), column, ": got \"", text, "\", expected a whole number");
   return number;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <sightglass/trace/nearest.hpp>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cctype>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "errors.hpp"
+#include "nearest.hpp"
 
 namespace support {
 
@@ -54,7 +55,7 @@ class Labels {
     std::vector<size_t> found;
     for (size_t i = 0; i < names_.size(); ++i)
       if (lower(names_[i]) == lower(text)) found.push_back(i);
-    if (found.empty()) throw UsageError("target \"" + text + "\": no such label; nearest: " + nearest(text));
+    if (found.empty()) throw UsageError("target \"" + text + "\": no such label; nearest: " + nearest(text, names_));
     if (found.size() > 1)
       throw UsageError("target \"" + text + "\": several classes have this label, " + std::to_string(found[0]) +
                        " and " + std::to_string(found[1]) + " among them; give the index");
@@ -67,14 +68,6 @@ class Labels {
            std::all_of(text.begin(), text.end(), [](unsigned char letter) { return std::isdigit(letter) != 0; });
   }
 
-  /// The labels that hold the text, or else those that are written most like it.
-  std::string nearest(const std::string& text) const {
-    std::vector<std::string> holding;
-    for (const std::string& name : names_)
-      if (lower(name).find(lower(text)) != std::string::npos) holding.push_back(name);
-    return sightglass::detail::nearest(text, holding.empty() ? names_ : holding);
-  }
-
   static std::string lower(std::string text) {
     std::transform(text.begin(), text.end(), text.begin(),
                    [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
@@ -83,5 +76,10 @@ class Labels {
 
   std::vector<std::string> names_;
 };
+
+/// What the model calls its output number `index` of `count`.
+inline std::string title_of(int64_t index, int64_t count, const Labels& labels) {
+  return count == 1 && labels.name(index).empty() ? "its output" : labels.title(index);
+}
 
 }  // namespace support

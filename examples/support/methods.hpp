@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "errors.hpp"
+#include "nearest.hpp"
 
 namespace support {
 
@@ -97,8 +98,8 @@ inline std::vector<std::string> method_names() {
 inline const Method& method_called(const std::string& name) {
   for (const Method& entry : methods())
     if (entry.name == name) return entry;
-  throw UsageError("method \"" + name + "\": no such method; nearest: " +
-                   sightglass::detail::nearest(name, method_names()) + "; --list-methods lists them all");
+  throw UsageError("method \"" + name + "\": no such method; nearest: " + nearest(name, method_names()) +
+                   "; --list-methods lists them all");
 }
 
 }  // namespace support

@@ -1,12 +1,13 @@
 #pragma once
 
 #include <c10/util/Exception.h>
-#include <sightglass/weights/detail/file_kind.hpp>
-#include <sightglass/weights/detail/find_state.hpp>
-#include <sightglass/weights/detail/torch_file.hpp>
+#include <sightglass/weights/file_kind.hpp>
+#include <sightglass/weights/saved_module.hpp>
 #include <torch/script.h>
 #include <torch/version.h>
 
+#include <algorithm>
+#include <exception>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -18,34 +19,24 @@ namespace support {
 
 namespace detail {
 
-using sightglass::detail::FileKind;
-
 /// What a file of torch.save holds, and how a program of Python makes TorchScript of it.
 inline std::string saved_thing(const std::string& path) {
-  using sightglass::detail::Pickled;
-  sightglass::detail::TorchFile file(path);
-  const auto whole = [](const Pickled& module, const std::string& code) {
-    return "holds a whole Python module (" + module.describe() +
-           "); in Python, where its class can be imported: torch.jit.script(torch.load(\"old.pt\", "
-           "weights_only=False)" +
-           code + ".float().eval()).save(\"model.pt\")";
-  };
-  if (sightglass::detail::is_module(file.top())) return whole(file.top(), "");
-  if (const auto* const dict = file.top().as<sightglass::detail::PickledDict>())
-    for (const auto& [key, value] : dict->items)
-      if (key->as<std::string>() != nullptr && sightglass::detail::is_module(*value))
-        return whole(*value, "[\"" + *key->as<std::string>() + "\"]");
-  return "holds weights (a state dict or checkpoint), not the network itself; in Python: build the network, "
-         "load_state_dict, then torch.jit.script(model.eval()).save(\"model.pt\")";
+  const auto module = sightglass::saved_module(path);
+  if (!module)
+    return "holds weights (a state dict or checkpoint), not the network itself; in Python: build the network, "
+           "load_state_dict, then torch.jit.script(model.eval()).save(\"model.pt\")";
+  return "holds a whole Python module (" + (module->type.empty() ? "of an unknown class" : module->type) +
+         "); in Python, where its class can be imported: torch.jit.script(torch.load(\"old.pt\", weights_only=False)" +
+         (module->key.empty() ? "" : "[\"" + module->key + "\"]") + ".float().eval()).save(\"model.pt\")";
 }
 
 /// What a file is that is no TorchScript, and what to do. Nothing for a kind that is not known.
 inline std::string what_it_is(const std::string& path) {
-  sightglass::detail::FileReader file(path);
-  const FileKind kind = sightglass::detail::kind_of(file);
-  const std::string is = "is " + sightglass::detail::describe(kind) + "; ";
-  const std::string known_remedy = sightglass::detail::how_to_get(kind);
-  if (!known_remedy.empty()) return is + known_remedy;
+  using sightglass::FileKind;
+  const FileKind kind = sightglass::file_kind(path);
+  const std::string is = "is " + sightglass::describe(kind) + "; ";
+  const std::string remedy = sightglass::remedy(kind);
+  if (!remedy.empty()) return is + remedy;
   switch (kind) {
     case FileKind::torch_script:
     case FileKind::unknown:
@@ -94,19 +85,12 @@ inline std::string about_operator(const std::string& name) {
   return has + "is of the library " + library + " and not part of LibTorch" + without;
 }
 
-inline torch::jit::Module load_script(const std::string& path) {
-  std::string reason;
-  try {
-    torch::jit::Module model = torch::jit::load(path, torch::kCPU);
-    model.eval();
-    return model;
-  } catch (const std::exception& error) {
-    const std::string name = unknown_operator(error.what());
-    TORCH_CHECK(name.empty(), about_operator(name));
-    reason = first_sentence(one_line(error));
-  }
-  C10_THROW_ERROR(Error, "cannot be loaded as TorchScript (" + reason +
-                             "); in Python: torch.jit.script(model.eval()).save(\"model.pt\")");
+/// Of what LibTorch says of a file that it cannot load.
+inline std::string why_not_loaded(const std::exception& error) {
+  const std::string name = unknown_operator(error.what());
+  if (!name.empty()) return about_operator(name);
+  return "cannot be loaded as TorchScript (" + first_sentence(one_line(error)) +
+         "); in Python: torch.jit.script(model.eval()).save(\"model.pt\")";
 }
 
 }  // namespace detail
@@ -117,12 +101,15 @@ inline torch::jit::Module load_model(const std::string& path) {
   std::error_code unknown;
   TORCH_CHECK(fs::exists(path, unknown), "model \"", path, "\": no such file");
   TORCH_CHECK(!fs::is_directory(path, unknown), "model \"", path, "\": is a folder; expected a TorchScript file");
-  std::string reason;
-  try {
-    reason = detail::what_it_is(path);
-    if (reason.empty()) return detail::load_script(path);
-  } catch (const std::exception& error) {
-    reason = one_line(error);
+  std::string reason = detail::what_it_is(path);
+  if (reason.empty()) {
+    try {
+      torch::jit::Module model = torch::jit::load(path, torch::kCPU);
+      model.eval();
+      return model;
+    } catch (const std::exception& error) {
+      reason = detail::why_not_loaded(error);
+    }
   }
   C10_THROW_ERROR(Error, c10::str("model \"", path, "\": ", reason));
 }

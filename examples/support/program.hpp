@@ -14,6 +14,9 @@ namespace support {
 /// How a program ends: some input failed, or the command line cannot be carried out.
 enum ExitStatus { all_well = 0, some_failed = 1, wrong_command_line = 2 };
 
+/// A check that the help does not describe: the option's text does.
+inline CLI::Validator quiet(CLI::Validator check) { return check.description(""); }
+
 /// Reads the command line and runs; what goes wrong is told in one line. Gives the exit status.
 inline int run_program(const std::string& name, CLI::App& command_line, int argc, char** argv,
                        const std::function<int()>& run) {

@@ -7,8 +7,6 @@
 
 #include <cstdint>
 
-#include "torchscript.hpp"
-
 namespace support {
 
 constexpr int64_t shapes_channels = 64;
@@ -68,18 +66,5 @@ struct ShapesNetImpl : torch::nn::Module {
   }
 };
 TORCH_MODULE(ShapesNet);
-
-/// The trained network as TorchScript, with the same names of layers. Its norm must have been folded.
-inline torch::jit::Module to_torchscript(const ShapesNet& net) {
-  TORCH_CHECK(net->pooled_norm.is_empty(), "net: its pooled_norm is not folded; call fold_norm() after the training");
-  const ScriptWriter writer;
-  torch::jit::Module script = writer.module("ShapesNet");
-  script.register_module("features", writer.sequential(*net->features));
-  script.register_module("classifier", writer.linear(*net->classifier));
-  script.define(
-      "def forward(self, x):\n"
-      "  return self.classifier.forward(self.features.forward(x).mean([2, 3]))\n");
-  return script;
-}
 
 }  // namespace support

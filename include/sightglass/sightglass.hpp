@@ -16,6 +16,7 @@
 #include "sightglass/hooks/hook_point.hpp"
 
 #include "sightglass/model/model.hpp"
+#include "sightglass/model/layer_info.hpp"
 #include "sightglass/model/layers.hpp"
 #include "sightglass/model/summary.hpp"
 #include "sightglass/model/reshape.hpp"
@@ -79,3 +80,5 @@
 
 #include "sightglass/weights/state_dict.hpp"
 #include "sightglass/weights/load_state_dict.hpp"
+#include "sightglass/weights/file_kind.hpp"
+#include "sightglass/weights/saved_module.hpp"

@@ -9,8 +9,8 @@
 #include <string>
 
 #include "sightglass/sightglass.hpp"
-#include "support/architectures.hpp"
-#include "support/timing.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/timing.hpp"
 
 namespace sg = sightglass;
 

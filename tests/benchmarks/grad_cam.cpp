@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "sightglass/sightglass.hpp"
-#include "support/architectures.hpp"
-#include "support/timing.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/timing.hpp"
 
 namespace sg = sightglass;
 

@@ -10,7 +10,7 @@
 #include <torch/torch.h>
 
 #include "sightglass/hooks/many.hpp"
-#include "support/timing.hpp"
+#include "support/harness/timing.hpp"
 
 namespace sg = sightglass;
 

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "sightglass/sightglass.hpp"
-#include "support/architectures.hpp"
-#include "support/scripted.hpp"
-#include "support/timing.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/nets/scripted.hpp"
+#include "support/harness/timing.hpp"
 
 namespace sg = sightglass;
 

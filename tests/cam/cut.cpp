@@ -6,10 +6,10 @@
 #include <optional>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/scripts.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;

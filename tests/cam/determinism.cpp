@@ -1,6 +1,6 @@
 #include "../../examples/support/methods.hpp"
-#include "support/catch.hpp"
-#include "support/small.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
 
 namespace sg = sightglass;
 

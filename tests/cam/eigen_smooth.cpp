@@ -5,9 +5,9 @@
 #include <cmath>
 #include <string>
 
-#include "support/catch.hpp"
-#include "support/refs.hpp"
-#include "support/small.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/refs.hpp"
+#include "support/nets/small.hpp"
 
 namespace sg = sightglass;
 

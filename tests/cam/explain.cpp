@@ -12,14 +12,14 @@
 #include <thread>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/gpu.hpp"
-#include "support/nets.hpp"
-#include "support/refs.hpp"
-#include "support/scripts.hpp"
-#include "support/snapshot.hpp"
-#include "support/tiny.hpp"
-#include "support/twins.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/gpu.hpp"
+#include "support/nets/nets.hpp"
+#include "support/data/refs.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/harness/snapshot.hpp"
+#include "support/nets/tiny.hpp"
+#include "support/nets/twins.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -257,7 +257,7 @@ TEST_CASE("a pass serves several methods and targets from one run of the model")
   CHECK(pass.explain(1, sg::GradCam{}, 0).map().equal(torch::full({1, 2, 2}, .75f)));
   CHECK(pass.explain(0, sg::GradCam{}, 0).map().equal(torch::tensor({1.25f, 1.f, .75f, 1.f}).view({1, 2, 2})));
   CHECK(runs == 1);
-  CHECK_THROWS_WITH(pass.explain(2, sg::GradCam{}), ContainsSubstring("layer: came number 2, the pass has 2"));
+  CHECK_THROWS_WITH(pass.explain(2, sg::GradCam{}), ContainsSubstring("layer: got number 2, the pass has 2"));
 }
 
 TEST_CASE("a method is any callable from a cut to maps") {
@@ -291,19 +291,18 @@ TEST_CASE("a method that does not give maps is an error, and what it throws reac
   PaperNet net;
   const at::Tensor x = PaperNetImpl::picture();
   const auto by = [&](const auto& method) { return sg::explain(net, x, "features", method); };
-  CHECK_THROWS_WITH(
-      by([](const sg::Cut& cut) { return cut.activations(); }),
-      ContainsSubstring("method: came a map [1, 2, 2, 2] for activations [1, 2, 2, 2]; expected [N, *S]"));
+  CHECK_THROWS_WITH(by([](const sg::Cut& cut) { return cut.activations(); }),
+                    ContainsSubstring("method: got a map [1, 2, 2, 2] for activations [1, 2, 2, 2]; expected [N, *S]"));
   CHECK_THROWS_WITH(by([](const sg::Cut& cut) {
                       return cut.activations().sum(at::IntArrayRef{0, 1});
                     }),
-                    ContainsSubstring("method: came a map [2, 2]"));
+                    ContainsSubstring("method: got a map [2, 2]"));
   CHECK_THROWS_WITH(by([](const sg::Cut& /*cut*/) {
                       return torch::zeros({2, 2, 2});
                     }),
-                    ContainsSubstring("method: came a map [2, 2, 2]"));
+                    ContainsSubstring("method: got a map [2, 2, 2]"));
   CHECK_THROWS_WITH(by([](const sg::Cut& /*cut*/) { return at::Tensor(); }),
-                    ContainsSubstring("method: came a map that is undefined"));
+                    ContainsSubstring("method: got a map that is undefined"));
   CHECK_THROWS_WITH(by([](const sg::Cut& /*cut*/) -> at::Tensor { throw std::runtime_error("from the method"); }),
                     ContainsSubstring("from the method"));
   CHECK(by(sg::GradCam{}).status(0) == sg::Status::ok);
@@ -378,12 +377,12 @@ TEST_CASE("a layer with an output of integers is an error") {
 TEST_CASE("inputs that are no batch are an error") {
   PaperNet net;
   CHECK_THROWS_WITH(sg::explain(net, at::Tensor(), "features", sg::GradCam{}),
-                    ContainsSubstring("input: came an undefined tensor"));
+                    ContainsSubstring("input: got an undefined tensor"));
   CHECK_THROWS_WITH(sg::explain(net, torch::zeros({4}), "features", sg::GradCam{}),
-                    ContainsSubstring("input: came [4]"));
+                    ContainsSubstring("input: got [4]"));
   CHECK_THROWS_WITH(sg::explain(net, torch::zeros({0, 1, 2, 2}), "features", sg::GradCam{}),
-                    ContainsSubstring("input: came [0, 1, 2, 2]"));
-  CHECK_THROWS_WITH(sg::Pass(net, PaperNetImpl::picture(), {}), ContainsSubstring("layers: came none"));
+                    ContainsSubstring("input: got [0, 1, 2, 2]"));
+  CHECK_THROWS_WITH(sg::Pass(net, PaperNetImpl::picture(), {}), ContainsSubstring("layers: got none"));
   // What the model itself says of a wrong input reaches the caller.
   CHECK_THROWS_WITH(sg::explain(net, torch::zeros({1, 3, 2, 2}), "features", sg::GradCam{}),
                     ContainsSubstring("channels"));

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;

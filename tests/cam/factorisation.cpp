@@ -6,9 +6,9 @@
 #include <iostream>
 #include <string>
 
-#include "support/catch.hpp"
-#include "support/refs.hpp"
-#include "support/small.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/refs.hpp"
+#include "support/nets/small.hpp"
 
 namespace sg = sightglass;
 
@@ -51,8 +51,8 @@ TEST_CASE("a factorisation takes one and three spatial dimensions, nothing at al
   CHECK(none.relative_error == 0);
   CHECK(none.maps.equal(torch::zeros({1, 2, 2, 2})));
   CHECK_THROWS_WITH(sg::factorise(a * NAN, 2), ContainsSubstring("activations: hold NaN or infinity"));
-  CHECK_THROWS_WITH(sg::factorise(a, 4), ContainsSubstring("count: came 4 concepts, expected 1 to 3"));
-  CHECK_THROWS_WITH(sg::factorise(a, 0), ContainsSubstring("count: came 0"));
+  CHECK_THROWS_WITH(sg::factorise(a, 4), ContainsSubstring("count: got 4 concepts, expected 1 to 3"));
+  CHECK_THROWS_WITH(sg::factorise(a, 0), ContainsSubstring("count: got 0"));
 }
 
 TEST_CASE("a concept's output is the model's where the layer gives it everywhere") {
@@ -67,7 +67,7 @@ TEST_CASE("a concept's output is the model's where the layer gives it everywhere
       const at::Tensor everywhere = found.vectors[k].view({1, 5, 1, 1}) * torch::ones({1, 5, 4, 3});
       CHECK(support::near(outputs[k], net->head(everywhere)[0].detach()));
     }
-    CHECK_THROWS_WITH(sg::outputs_of_concepts(cut, torch::ones({2, 4})), ContainsSubstring("vectors: came [2, 4]"));
+    CHECK_THROWS_WITH(sg::outputs_of_concepts(cut, torch::ones({2, 4})), ContainsSubstring("vectors: got [2, 4]"));
   }
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("a concept of tokens is put back among them") {
   const auto net = std::make_shared<NetImpl>();
   const sg::Pass pass(net, torch::randn({2, 7, 2}), {net->patches});
   const sg::Cut tokens = pass.at(0, sg::Target(0));
-  const sg::Cut cut = sg::detail::reshaped(tokens, sg::Reshape::tokens(2, 3));
+  const sg::Cut cut = tokens.reshaped(sg::Reshape::tokens(2, 3));
   const at::Tensor vectors = torch::tensor({{1.f, 2.f, 3.f}, {0.f, 1.f, 0.f}});
   // Six places and the class token of the first image.
   const at::Tensor wanted = vectors.square() * 6 + tokens.as_given().activations()[0][0].square();

@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "../../examples/support/methods.hpp"
-#include "support/autocast.hpp"
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/transformer.hpp"
+#include "support/harness/autocast.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/transformer.hpp"
 
 namespace sg = sightglass;
 

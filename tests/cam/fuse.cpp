@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 
@@ -55,7 +55,7 @@ TEST_CASE("constant maps fuse to 0, never NaN") {
 }
 
 TEST_CASE("fuse says what cannot be fused") {
-  CHECK_THROWS_WITH(sg::fuse({}), ContainsSubstring("explanations: came none"));
+  CHECK_THROWS_WITH(sg::fuse({}), ContainsSubstring("explanations: got none"));
   CHECK_THROWS_WITH(sg::fuse({explanation(torch::zeros({1, 2, 2})), explanation(torch::zeros({2, 2, 2}))}),
                     ContainsSubstring("explanations: their maps must be of one batch"));
 }

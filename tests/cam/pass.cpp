@@ -5,8 +5,8 @@
 
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -130,5 +130,43 @@ TEST_CASE("a method may give a map of another size, but not one that has channel
   const auto larger = [](const sg::Cut& cut) { return torch::zeros({cut.activations().size(0), 5, 7}); };
   CHECK(pass.explain(0, larger).map().sizes() == at::IntArrayRef({1, 5, 7}));
   const auto forgetful = [](const sg::Cut& cut) { return cut.activations(); };
-  CHECK_THROWS_WITH(pass.explain(0, forgetful), ContainsSubstring("method: came a map [1, 2, 2, 2]"));
+  CHECK_THROWS_WITH(pass.explain(0, forgetful), ContainsSubstring("method: got a map [1, 2, 2, 2]"));
+}
+
+TEST_CASE("a cut that is kept longer than its pass still gives gradients, and runs the model again") {
+  PaperNet net;
+  const at::Tensor x = PaperNetImpl::picture();
+  for (const sg::Model& model : {sg::Model(net), sg::Model(net).optimised()}) {
+    for (const sg::Tail tail : {sg::Tail::once, sg::Tail::again}) {
+      const auto kept = [&] { return sg::Pass(model, x, {sg::Layer(net->features)}, tail).at(0, sg::Target(0)); };
+      const sg::Cut cut = kept();
+      CHECK(cut.gradients().select(1, 1).equal(torch::full({1, 2, 2}, .5f)));
+      CHECK(cut.hessian_times(torch::ones({1, 2, 2, 2})).equal(torch::zeros({1, 2, 2, 2})));
+      CHECK(cut.scores_with(torch::ones({2, 2, 2, 2}), rows({0, 0})).equal(torch::tensor({3.f, 3.f})));
+      CHECK(cut.scores_of(x * 2, rows({0})).equal(torch::tensor({5.5f})));
+      CHECK(cut.with_target(sg::Target(1)).scores().equal(torch::tensor({-1.75f})));
+      CHECK(cut.again(x * 2, rows({0})).scores().equal(torch::tensor({5.5f})));
+      CHECK(cut.input().equal(x));
+      CHECK(cut.layer_name() == "torch::nn::SequentialImpl");
+      CHECK(cut.model().parameters().size() == 3);
+    }
+  }
+}
+
+TEST_CASE("a cut that is kept longer than its pass keeps the shape in which it is seen") {
+  PaperNet net;
+  const auto flat = [&] {
+    const sg::Pass pass(net, PaperNetImpl::picture(), {sg::Layer(net->features)});
+    return pass.at(0, sg::Target(0))
+        .reshaped({[](const at::Tensor& y) { return y.flatten(2); },
+                   [](const at::Tensor& maps, const at::Tensor&) {
+                     return maps.unflatten(2, std::vector<int64_t>{2, 2});
+                   }});
+  };
+  const sg::Cut cut = flat();
+  CHECK(cut.activations().sizes() == at::IntArrayRef({1, 2, 4}));
+  CHECK(cut.gradients().select(1, 0).equal(torch::full({1, 4}, .25f)));
+  CHECK(cut.scores_with(torch::ones({1, 2, 4}), rows({0})).equal(torch::tensor({3.f})));
+  CHECK(cut.with_target(sg::Target(1)).activations().sizes() == at::IntArrayRef({1, 2, 4}));
+  CHECK(cut.as_given().activations().sizes() == at::IntArrayRef({1, 2, 2, 2}));
 }

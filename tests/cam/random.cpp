@@ -2,7 +2,7 @@
 
 #include <torch/torch.h>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 

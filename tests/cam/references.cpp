@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/refs.hpp"
-#include "support/twins.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/refs.hpp"
+#include "support/nets/twins.hpp"
 
 namespace sg = sightglass;
 using support::Entry;
@@ -214,7 +214,7 @@ TEST_CASE("the vision transformer's tokens agree with the references through a r
   for (const Entry& stored : refs.layers()) {
     INFO("cut at " << stored.text("layer"));
     const sg::Pass pass(script, refs.input(), {sg::layer(script, stored.text("layer"))});
-    const sg::Cut cut = sg::detail::reshaped(pass.at(0, sg::Target(stored.tensor("targets"))), grid);
+    const sg::Cut cut = pass.at(0, sg::Target(stored.tensor("targets"))).reshaped(grid);
     const double activations = relative_error(cut.activations(), stored.tensor("activations"));
     const double gradients = relative_error(cut.gradients(), stored.tensor("gradients"));
     CHECK(activations < tolerance);

@@ -3,7 +3,7 @@
 #include <sightglass/cam/methods/shapley_cam.hpp>
 #include <sightglass/cam/reshaped.hpp>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 

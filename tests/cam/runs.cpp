@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 
@@ -16,7 +16,7 @@ TEST_CASE("without max_batch, what a run is given takes at most 3 or 10 MB, and 
   CHECK(sg::detail::batch_for({}, torch::zeros({1})) == 256);
   CHECK(sg::detail::batch_for({}, torch::zeros({1}).expand({3, 4000, 4000})) == 1);
   CHECK(sg::detail::batch_for({5, {}}, torch::zeros({1}).expand({3, 4000, 4000})) == 5);
-  CHECK_THROWS_WITH(sg::detail::batch_for({-1, {}}, torch::zeros({1})), ContainsSubstring("max_batch: came -1"));
+  CHECK_THROWS_WITH(sg::detail::batch_for({-1, {}}, torch::zeros({1})), ContainsSubstring("max_batch: got -1"));
 }
 
 TEST_CASE("scores come chunk by chunk, in order, and progress counts them") {

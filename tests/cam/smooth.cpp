@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -33,7 +33,7 @@ TEST_CASE("Smoothed is the mean over strengths, computed on paper") {
   };
   CHECK(support::near(map({1}), torch::tensor({5.f, 4.f, 3.f, 4.f}).view({1, 2, 2}) / 4));
   CHECK(support::near(map({1, 2}), torch::tensor({9.f, 8.f, 9.f, 12.f}).view({1, 2, 2}) / 8));
-  CHECK_THROWS_WITH(map({}), ContainsSubstring("strengths: came none"));
+  CHECK_THROWS_WITH(map({}), ContainsSubstring("strengths: got none"));
 }
 
 TEST_CASE("Smoothed wraps any method and mirrors its maps back, in a loop") {

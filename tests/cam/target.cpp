@@ -9,8 +9,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -49,29 +49,29 @@ TEST_CASE("one class an image, as a vector or as a tensor") {
 }
 
 TEST_CASE("a number of classes that does not fit the batch is an error, never cut") {
-  const auto said = ContainsSubstring("target: came 3 class indices for a batch of 2");
+  const auto said = ContainsSubstring("target: got 3 class indices for a batch of 2");
   CHECK_THROWS_WITH(sg::Target(std::vector<int64_t>{0, 1, 2}).scores(scores()), said);
   CHECK_THROWS_WITH(sg::Target(longs({0, 1, 2})).scores(scores()), said);
   CHECK_THROWS_WITH(sg::Target(std::vector<int64_t>{0}).scores(scores()),
-                    ContainsSubstring("target: came 1 class indices for a batch of 2"));
+                    ContainsSubstring("target: got 1 class indices for a batch of 2"));
 }
 
 TEST_CASE("a class that the model does not have is an error") {
   CHECK_THROWS_WITH(sg::Target(3).scores(scores()),
-                    ContainsSubstring("target: came class 3, the model gives 3 classes (0 to 2)"));
-  CHECK_THROWS_WITH(sg::Target(-1).scores(scores()), ContainsSubstring("target: came class -1"));
-  CHECK_THROWS_WITH(sg::Target(std::vector<int64_t>{0, 3}).scores(scores()), ContainsSubstring("target: came class 3"));
+                    ContainsSubstring("target: got class 3, the model gives 3 classes (0 to 2)"));
+  CHECK_THROWS_WITH(sg::Target(-1).scores(scores()), ContainsSubstring("target: got class -1"));
+  CHECK_THROWS_WITH(sg::Target(std::vector<int64_t>{0, 3}).scores(scores()), ContainsSubstring("target: got class 3"));
   CHECK_THROWS_WITH(sg::Target(std::vector<int64_t>{-2, 0}).scores(scores()),
-                    ContainsSubstring("target: came class -2"));
-  CHECK_THROWS_WITH(sg::Target::softmax(3).scores(scores()), ContainsSubstring("target: came class 3"));
-  CHECK_THROWS_WITH(sg::Target::difference(3, {0}).scores(scores()), ContainsSubstring("target: came class 3"));
-  CHECK_THROWS_WITH(sg::Target::difference(0, {1, 4}).scores(scores()), ContainsSubstring("target: came class 4"));
-  CHECK_THROWS_WITH(sg::Target(2).classes(floats({1, 2}).view({1, 2})), ContainsSubstring("target: came class 2"));
+                    ContainsSubstring("target: got class -2"));
+  CHECK_THROWS_WITH(sg::Target::softmax(3).scores(scores()), ContainsSubstring("target: got class 3"));
+  CHECK_THROWS_WITH(sg::Target::difference(3, {0}).scores(scores()), ContainsSubstring("target: got class 3"));
+  CHECK_THROWS_WITH(sg::Target::difference(0, {1, 4}).scores(scores()), ContainsSubstring("target: got class 4"));
+  CHECK_THROWS_WITH(sg::Target(2).classes(floats({1, 2}).view({1, 2})), ContainsSubstring("target: got class 2"));
 }
 
 TEST_CASE("class indices of a wrong kind are an error") {
   CHECK_THROWS_WITH(sg::Target(floats({0, 1})),
-                    ContainsSubstring("target: class indices must be an int64 tensor [N], came Float [2]"));
+                    ContainsSubstring("target: class indices must be an int64 tensor [N], got Float [2]"));
   CHECK_THROWS_WITH(sg::Target(longs({0, 1}).view({1, 2})), ContainsSubstring("target") && ContainsSubstring("[1, 2]"));
   CHECK_THROWS_WITH(sg::Target(torch::tensor(1, at::kLong)), ContainsSubstring("target: class indices"));
   CHECK_THROWS_WITH(sg::Target(torch::ones({2}, at::kBool)), ContainsSubstring("target: class indices"));
@@ -98,7 +98,7 @@ TEST_CASE("one number an image is class 0, and has no probabilities") {
 
 TEST_CASE("a class needs an output [N, classes]") {
   const auto said =
-      ContainsSubstring("target: a class needs an output [N, classes], came [2, 3, 4, 4]; use Target::segmentation");
+      ContainsSubstring("target: a class needs an output [N, classes], got [2, 3, 4, 4]; use Target::segmentation");
   const at::Tensor planes = torch::zeros({2, 3, 4, 4});
   CHECK_THROWS_WITH(sg::Target().scores(planes), said);
   CHECK_THROWS_WITH(sg::Target(0).scores(planes), said);
@@ -125,7 +125,7 @@ TEST_CASE("the difference of classes: a score less alpha times the mean of other
   CHECK(sg::Target::difference(1, {0, 2}, .5).scores(scores()).equal(floats({4.25f, -1.f})));
   CHECK(sg::Target::difference(0, {1}).scores(scores()).equal(floats({-4.f, 7.f})));
   CHECK(sg::Target::difference(1, {0, 2}).classes(scores()).equal(longs({1, 1})));
-  CHECK_THROWS_WITH(sg::Target::difference(1, {}), ContainsSubstring("others: came no classes"));
+  CHECK_THROWS_WITH(sg::Target::difference(1, {}), ContainsSubstring("others: got no classes"));
 }
 
 TEST_CASE("a segmentation target sums a class's scores over a mask") {
@@ -148,16 +148,16 @@ TEST_CASE("a segmentation target takes one mask for all, or one an image") {
 TEST_CASE("a mask that does not fit the output is an error") {
   const at::Tensor output = torch::zeros({2, 3, 4, 5});
   const auto scores_with = [&](const at::Tensor& mask) { return sg::Target::segmentation(0, mask).scores(output); };
-  CHECK_THROWS_WITH(scores_with(torch::ones({5, 4})), ContainsSubstring("mask: came [5, 4]"));
-  CHECK_THROWS_WITH(scores_with(torch::ones({3, 4, 5})), ContainsSubstring("mask: came [3, 4, 5]"));
-  CHECK_THROWS_WITH(scores_with(torch::ones({1, 4, 5})), ContainsSubstring("mask: came [1, 4, 5]"));
-  CHECK_THROWS_WITH(scores_with(torch::ones({2, 1, 4, 5})), ContainsSubstring("mask: came [2, 1, 4, 5]"));
-  CHECK_THROWS_WITH(scores_with(torch::ones({5})), ContainsSubstring("mask: came [5]"));
+  CHECK_THROWS_WITH(scores_with(torch::ones({5, 4})), ContainsSubstring("mask: got [5, 4]"));
+  CHECK_THROWS_WITH(scores_with(torch::ones({3, 4, 5})), ContainsSubstring("mask: got [3, 4, 5]"));
+  CHECK_THROWS_WITH(scores_with(torch::ones({1, 4, 5})), ContainsSubstring("mask: got [1, 4, 5]"));
+  CHECK_THROWS_WITH(scores_with(torch::ones({2, 1, 4, 5})), ContainsSubstring("mask: got [2, 1, 4, 5]"));
+  CHECK_THROWS_WITH(scores_with(torch::ones({5})), ContainsSubstring("mask: got [5]"));
   CHECK_THROWS_WITH(scores_with(at::Tensor()), ContainsSubstring("mask"));
   CHECK_THROWS_WITH(sg::Target::segmentation(3, torch::ones({4, 5})).scores(output),
-                    ContainsSubstring("target: came class 3"));
+                    ContainsSubstring("target: got class 3"));
   CHECK_THROWS_WITH(sg::Target::segmentation(0, torch::ones({4, 5})).scores(torch::zeros({2, 3})),
-                    ContainsSubstring("target: a segmentation target needs an output [N, classes, H, W], came [2, 3]"));
+                    ContainsSubstring("target: a segmentation target needs an output [N, classes, H, W], got [2, 3]"));
 }
 
 TEST_CASE("a box target is the score of a class at one box") {
@@ -167,11 +167,11 @@ TEST_CASE("a box target is the score of a class at one box") {
   CHECK(sg::Target::box(0, 0).scores(output).equal(floats({0, 6})));
   CHECK(sg::Target::box(1, 2).classes(output).equal(longs({-1, -1})));
   CHECK_THROWS_WITH(sg::Target::box(2, 0).scores(output),
-                    ContainsSubstring("box_index: came 2, the model gives 2 boxes"));
-  CHECK_THROWS_WITH(sg::Target::box(-1, 0).scores(output), ContainsSubstring("box_index: came -1"));
-  CHECK_THROWS_WITH(sg::Target::box(0, 3).scores(output), ContainsSubstring("target: came class 3"));
+                    ContainsSubstring("box_index: got 2, the model gives 2 boxes"));
+  CHECK_THROWS_WITH(sg::Target::box(-1, 0).scores(output), ContainsSubstring("box_index: got -1"));
+  CHECK_THROWS_WITH(sg::Target::box(0, 3).scores(output), ContainsSubstring("target: got class 3"));
   CHECK_THROWS_WITH(sg::Target::box(0, 0).scores(scores()),
-                    ContainsSubstring("target: a box target needs an output [N, boxes, classes], came [2, 3]"));
+                    ContainsSubstring("target: a box target needs an output [N, boxes, classes], got [2, 3]"));
 }
 
 TEST_CASE("any function from the output to one number an image is a target") {
@@ -186,13 +186,13 @@ TEST_CASE("a function that does not give one number an image is an error") {
   const auto scores_by = [](const sg::Target& target) { return target.scores(scores()); };
   const auto said = ContainsSubstring("must give one number an image, [2]");
   CHECK_THROWS_WITH(scores_by([](const at::Tensor& output) { return output; }),
-                    said && ContainsSubstring("came [2, 3]"));
+                    said && ContainsSubstring("got [2, 3]"));
   CHECK_THROWS_WITH(scores_by([](const at::Tensor& output) { return output.sum(); }),
-                    said && ContainsSubstring("came []"));
+                    said && ContainsSubstring("got []"));
   CHECK_THROWS_WITH(scores_by([](const at::Tensor& output) { return output.sum(0); }),
-                    said && ContainsSubstring("came [3]"));
+                    said && ContainsSubstring("got [3]"));
   CHECK_THROWS_WITH(scores_by([](const at::Tensor& /*output*/) { return at::Tensor(); }),
-                    said && ContainsSubstring("came nothing"));
+                    said && ContainsSubstring("got nothing"));
 }
 
 TEST_CASE("what a target function throws reaches the caller of explain") {
@@ -269,9 +269,9 @@ TEST_CASE("targets that do not fit the model are errors of explain") {
   const auto explained = [&](const sg::Target& target) {
     return sg::explain(net, PaperNetImpl::picture(), net->features, sg::GradCam{}, target);
   };
-  CHECK_THROWS_WITH(explained(2), ContainsSubstring("target: came class 2, the model gives 2 classes (0 to 1)"));
+  CHECK_THROWS_WITH(explained(2), ContainsSubstring("target: got class 2, the model gives 2 classes (0 to 1)"));
   CHECK_THROWS_WITH(explained(std::vector<int64_t>{0, 0}),
-                    ContainsSubstring("target: came 2 class indices for a batch of 1"));
+                    ContainsSubstring("target: got 2 class indices for a batch of 1"));
   CHECK_THROWS_WITH(explained(sg::Target::box(0, 0)), ContainsSubstring("target: a box target"));
   CHECK_THROWS_WITH(explained([](const at::Tensor& output) { return output.detach().sum(1); }),
                     ContainsSubstring("target: its score has no gradient") && ContainsSubstring("detach()"));
@@ -294,5 +294,5 @@ TEST_CASE("differences of classes may be each image's own") {
   CHECK(target.scores(output).equal(floats({3 - 2 * 1.5f, 40 - 2 * 55.f})));
   const at::Tensor rows = longs({1, 1, 0});
   CHECK(target.of(output, rows).scores(output.index_select(0, rows)).equal(floats({-70, -70, 0})));
-  CHECK_THROWS_WITH(sg::Target::difference(longs({2}), others), ContainsSubstring("own, others: came [1] and [2, 2]"));
+  CHECK_THROWS_WITH(sg::Target::difference(longs({2}), others), ContainsSubstring("own, others: got [1] and [2, 2]"));
 }

@@ -2,7 +2,7 @@
 
 #include <torch/torch.h>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 
@@ -31,9 +31,9 @@ TEST_CASE("map_shape leaves out the channels") {
 
 TEST_CASE("activations and gradients are checked by name") {
   CHECK_THROWS_WITH(sg::detail::check_activations(torch::zeros({2, 3})),
-                    ContainsSubstring("activations: came [2, 3], expected [N, C, *S]"));
+                    ContainsSubstring("activations: got [2, 3], expected [N, C, *S]"));
   CHECK_THROWS_WITH(sg::detail::check_pair(torch::zeros({2, 3, 4}), torch::zeros({2, 3, 5})),
-                    ContainsSubstring("gradients: came [2, 3, 5], expected the activations' [2, 3, 4]"));
+                    ContainsSubstring("gradients: got [2, 3, 5], expected the activations' [2, 3, 4]"));
 }
 
 TEST_CASE("numbers of images are laid over all that is theirs") {

@@ -3,7 +3,7 @@
 #include "sightglass/hooks/capture.hpp"
 #include "sightglass/hooks/hook_point.hpp"
 #include "sightglass/hooks/hooked.hpp"
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 using torch::Tensor;

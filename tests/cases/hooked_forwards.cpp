@@ -3,7 +3,7 @@
 #include "sightglass/hooks/backward_hook.hpp"
 #include "sightglass/hooks/capture.hpp"
 #include "sightglass/hooks/forward_hook.hpp"
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 using torch::Tensor;

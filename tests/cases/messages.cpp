@@ -1,7 +1,7 @@
 #include "sightglass/sightglass.hpp"
-#include "support/alone.hpp"
-#include "support/catch.hpp"
-#include "support/warnings.hpp"
+#include "support/harness/alone.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/warnings.hpp"
 
 namespace sg = sightglass;
 using torch::Tensor;

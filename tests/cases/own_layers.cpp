@@ -1,9 +1,9 @@
 #include <random>
 
 #include "sightglass/sightglass.hpp"
-#include "support/alone.hpp"
-#include "support/catch.hpp"
-#include "support/warnings.hpp"
+#include "support/harness/alone.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/warnings.hpp"
 
 namespace sg = sightglass;
 using torch::Tensor;
@@ -261,7 +261,7 @@ TEST_CASE("a layer without parameters at the start of its block is found at ever
   const torch::NoGradGuard no_gradients;
   for (int call = 0; call < 3; ++call) {
     const sg::Summary summary = sg::summary(net, torch::randn({2, 3, 9}));
-    CHECK(summary["se.pool"].output_shape == std::vector<int64_t>{2, 4, 1});
+    CHECK(summary["se.pool"].shape == std::vector<int64_t>{2, 4, 1});
   }
 }
 

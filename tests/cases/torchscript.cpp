@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 #include "../../examples/support/npy.hpp"
-#include "support/refs.hpp"
+#include "support/data/refs.hpp"
 
 namespace sg = sightglass;
 using torch::Tensor;

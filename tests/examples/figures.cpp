@@ -1,6 +1,6 @@
 #include "support/figures.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using support::figures_of;
 using support::ModelEnd;

@@ -239,9 +239,11 @@ lines out 5
 has out "| chance | 37.5 | "
 has err "2 photos, 1 objects in collages, 5 complaints"
 has err "boxes.csv line 5: has 5 fields"
-has err 'boxes.csv line 8: class_index: came "x"'
-has err "images/one.png, class 0 is skipped: box: came x 0 to 300"
-has err "images/one.png, class 99 is skipped: target: came class 99"
+has err 'boxes.csv line 8: class_index: got "x"'
+has err "images/one.png, class 0 is skipped: box: "
+has err "x 0 to 300"
+has err "images/one.png, class 99 is skipped: target: "
+has err "class 99"
 has err "none.png"
 expect 1 "$scoreboard" s/shapes.pt missing
 is_one_clear_line
@@ -295,7 +297,7 @@ kill -9 "$running" 2>err
 wait "$running" 2>err
 expect 0 "$pets" --shapes "${small[@]}" --epochs 3 --out killed
 has out "0       "
-cmp -s p/weights.pt killed/weights.pt || fail "pets: killed and resumed, it came to other weights"
+cmp -s p/weights.pt killed/weights.pt || fail "pets: killed and resumed, its weights are others"
 expect 1 "$pets" --shapes "${small[@]}" --epochs 4 --out killed
 is_one_clear_line
 has err "is of another run"

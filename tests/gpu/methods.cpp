@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "../../examples/support/methods.hpp"
-#include "support/autocast.hpp"
-#include "support/catch.hpp"
-#include "support/gpu.hpp"
-#include "support/scripts.hpp"
-#include "support/transformer.hpp"
-#include "support/twins.hpp"
+#include "support/harness/autocast.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/gpu.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/nets/transformer.hpp"
+#include "support/nets/twins.hpp"
 
 namespace sg = sightglass;
 using support::evaluated_on_both;

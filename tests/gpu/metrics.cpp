@@ -1,8 +1,8 @@
 #include <sightglass/sightglass.hpp>
 
-#include "support/catch.hpp"
-#include "support/gpu.hpp"
-#include "support/twins.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/gpu.hpp"
+#include "support/nets/twins.hpp"
 
 namespace sg = sightglass;
 using support::same_on_gpu;

@@ -2,11 +2,11 @@
 
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/gpu.hpp"
-#include "support/nets.hpp"
-#include "support/quiet.hpp"
-#include "support/twins.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/gpu.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/quiet.hpp"
+#include "support/nets/twins.hpp"
 
 namespace sg = sightglass;
 using support::same_on_gpu;

@@ -1,8 +1,8 @@
 #include "sightglass/hooks/find_layers.hpp"
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/scripts.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/nets/scripts.hpp"
 
 namespace sg = sightglass;
 

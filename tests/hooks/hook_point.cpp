@@ -3,8 +3,8 @@
 #include "sightglass/hooks/backward_hook.hpp"
 #include "sightglass/hooks/capture.hpp"
 #include "sightglass/hooks/forward_hook.hpp"
-#include "support/catch.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 using support::identical;
@@ -40,7 +40,7 @@ TEST_CASE("hooks look where the hook point stands", "[hook_point]") {
   sg::Capture capture(net, "here");
   for (int call = 0; call < 3; ++call) {
     CHECK(torch::equal(net->forward(torch::ones({2})), torch::full({2}, 6.f)));
-    CHECK(torch::equal(capture.output(), torch::full({2}, 2.f)));  // although mul_ came after it
+    CHECK(torch::equal(capture.output(), torch::full({2}, 2.f)));  // although mul_ got after it
     CHECK(torch::equal(capture.input(), torch::full({2}, 2.f)));
   }
 }

@@ -1,9 +1,9 @@
 #include "sightglass/hooks/many.hpp"
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/scripts.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 using support::identical;

@@ -1,8 +1,8 @@
 #include "sightglass/hooks/detail/find_place.hpp"
 
 #include "sightglass/hooks/hook_point.hpp"
-#include "support/catch.hpp"
-#include "support/nets.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
 
 namespace sgd = sightglass::detail;
 
@@ -63,7 +63,7 @@ TEST_CASE("lists and parameterless layers say what to do instead", "[place]") {
   nets::Transformer net;
   CHECK_THAT(sgd::place_by_name(net.ptr(), "Layers").problem, ContainsSubstring("name one of its elements"));
   CHECK_THAT(sgd::place_by_name(net.ptr(), "Layers.0").problem, ContainsSubstring("name one of its elements"));
-  // Without the model around it nothing betrays where a ReLU runs.
+  // Without the model around it nothing tells where a ReLU runs.
   torch::nn::ReLU alone;
   CHECK_THAT(sgd::place_of_handle(alone.ptr()).problem, ContainsSubstring("sightglass::Hooked") &&
                                                             ContainsSubstring("sightglass::HookPoint") &&

@@ -3,10 +3,10 @@
 #include "sightglass/hooks/backward_hook.hpp"
 #include "sightglass/hooks/capture.hpp"
 #include "sightglass/hooks/forward_hook.hpp"
-#include "support/alone.hpp"
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/alone.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 using support::identical;
@@ -97,9 +97,9 @@ TEST_CASE("layers of a traced model are captured as they are at their end", "[sc
       CHECK(identical(scripts::run(net, x), plain));
       const Tensor first = alone(net, {"stem"}, x);
       CHECK(first.min().item<float>() < 0);
-      CHECK(identical(stem.output(), first));  // relu_ came after it
+      CHECK(identical(stem.output(), first));  // relu_ got after it
       const Tensor inner = alone(net, {"block", "conv"}, torch::relu(first));
-      CHECK(identical(conv.output(), inner));  // add_ came after it
+      CHECK(identical(conv.output(), inner));  // add_ got after it
       CHECK(identical(act.output(), torch::relu(inner + torch::relu(first))));
       CHECK(identical(block.output(), act.output()));
       CHECK(identical(block.input(), torch::relu(first)));

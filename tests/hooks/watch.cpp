@@ -3,10 +3,10 @@
 #include <thread>
 
 #include "sightglass/hooks/many.hpp"
-#include "support/alone.hpp"
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/alone.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 using support::alone;
@@ -198,7 +198,7 @@ TEST_CASE("captures work in inference mode and under autocast, when made before"
   {
     const c10::InferenceMode guard;
     net->forward(x);
-    CHECK(torch::equal(capture.output(), expected));  // although relu_ came after it
+    CHECK(torch::equal(capture.output(), expected));  // although relu_ got after it
   }
   net->forward(x);
   CHECK(identical(capture.output(), expected));
@@ -231,7 +231,7 @@ TEST_CASE("a guard that dies inside of an inference or autocast scope leaves not
   CHECK(quiet());
 }
 
-TEST_CASE("a guard born inside of an inference scope sleeps when the scope ends, and the accessor says so", "[watch]") {
+TEST_CASE("a guard born inside of an inference scope ends with that scope, and the accessor says so", "[watch]") {
   nets::ConvNet net;
   const Tensor x = torch::randn({2, 3, 12, 12});
   std::unique_ptr<sg::Capture> capture;

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
 
 namespace sg = sightglass;
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 
@@ -125,5 +125,5 @@ TEST_CASE("maps of signals are compared by rank alone, and a reference without d
   sg::CascadingRandomisationOptions options;
   options.draws = 0;
   CHECK_THROWS_WITH(sg::cascading_randomisation(net, torch::rand({1, 1, 30}), "conv", signed_map, {}, options),
-                    ContainsSubstring("draws: came 0"));
+                    ContainsSubstring("draws: got 0"));
 }

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/maps.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/maps.hpp"
 
 namespace sg = sightglass;
 using support::maps_of;
@@ -57,5 +57,5 @@ TEST_CASE("a score that is not above 0 has no drop") {
 TEST_CASE("an explanation of another batch is an error") {
   const auto net = std::make_shared<SumImpl>();
   CHECK_THROWS_WITH(sg::drop_increase(net, torch::ones({2, 1, 2, 2}), maps_of(torch::rand({1, 2, 2}))),
-                    ContainsSubstring("explanation: came one of 1 images for an input of 2"));
+                    ContainsSubstring("explanation: got one of 1 images for an input of 2"));
 }

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/maps.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/maps.hpp"
 
 namespace sg = sightglass;
 using support::maps_of;
@@ -72,9 +72,9 @@ TEST_CASE("wrong steps and another batch are errors") {
   sg::InsertionDeletionOptions options;
   options.steps = 0;
   CHECK_THROWS_WITH(sg::insertion_deletion(net, x, maps_of(x.squeeze(1)), sg::Target(0), options),
-                    ContainsSubstring("steps: came 0"));
+                    ContainsSubstring("steps: got 0"));
   CHECK_THROWS_WITH(sg::insertion_deletion(net, x, maps_of(torch::rand({1, 4, 4}))),
-                    ContainsSubstring("explanation: came one of 1 images"));
+                    ContainsSubstring("explanation: got one of 1 images"));
 }
 
 TEST_CASE("a reference that is left out is not run, and the rest is the same") {

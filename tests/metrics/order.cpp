@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "support/catch.hpp"
-#include "support/maps.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/maps.hpp"
 
 namespace sg = sightglass;
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/maps.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/maps.hpp"
 
 namespace sg = sightglass;
 
@@ -59,6 +59,6 @@ TEST_CASE("boxes that are empty or outside, and a game without pictures, are err
   const sg::Explanation map = map_of({0, 1, 2, 3}, 2, 2);
   sg::PointingGame game;
   CHECK_THROWS_WITH(game.hit_rate(), ContainsSubstring("no picture was added"));
-  CHECK_THROWS_WITH(game.add(map, 0, {1, 0, 1, 2}, 2, 2), ContainsSubstring("box: came x 1 to 1"));
+  CHECK_THROWS_WITH(game.add(map, 0, {1, 0, 1, 2}, 2, 2), ContainsSubstring("box: got x 1 to 1"));
   CHECK_THROWS_WITH(game.add(map, 0, {0, 0, 3, 2}, 2, 2), ContainsSubstring("a picture of 2 x 2"));
 }

@@ -2,9 +2,9 @@
 
 #include <stdexcept>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "support/catch.hpp"
-#include "support/maps.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/maps.hpp"
 
 namespace sg = sightglass;
 using support::maps_of;
@@ -108,10 +108,10 @@ TEST_CASE("ROAD refuses percentiles that leave no pixel, another batch, and what
   sg::RoadOptions options;
   options.percentiles = {20, 100};
   CHECK_THROWS_WITH(sg::road(net, x, maps_of(x.sum(1)), sg::Target(0), options),
-                    ContainsSubstring("percentiles: came 100"));
+                    ContainsSubstring("percentiles: got 100"));
   options.percentiles = {};
   CHECK_THROWS_WITH(sg::road(net, x, maps_of(x.sum(1)), sg::Target(0), options),
-                    ContainsSubstring("percentiles: came none"));
-  CHECK_THROWS_WITH(sg::road(net, x, maps_of(torch::rand({1, 6, 5}))), ContainsSubstring("came one of 1 images"));
+                    ContainsSubstring("percentiles: got none"));
+  CHECK_THROWS_WITH(sg::road(net, x, maps_of(torch::rand({1, 6, 5}))), ContainsSubstring("got one of 1 images"));
   CHECK_THROWS_WITH(sg::road(net, x[0], maps_of(torch::rand({2, 6, 5}))), ContainsSubstring("[N, C, H, W]"));
 }

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 
@@ -58,7 +58,7 @@ TEST_CASE("structural similarity of one window is the paper's formula on weighte
 
 TEST_CASE("maps of two shapes, and too small ones for windows, are errors") {
   CHECK_THROWS_WITH(sg::correlation(torch::rand({1, 2, 2}), torch::rand({1, 2, 3})),
-                    ContainsSubstring("maps: came [1, 2, 2] and [1, 2, 3]"));
+                    ContainsSubstring("maps: got [1, 2, 2] and [1, 2, 3]"));
   CHECK_THROWS_WITH(sg::structural_similarity(torch::rand({1, 7, 7}), torch::rand({1, 7, 7})),
                     ContainsSubstring("at least 11 x 11"));
 }

@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/refs.hpp"
-#include "support/scripts.hpp"
-#include "support/snapshot.hpp"
-#include "support/tiny.hpp"
-#include "support/twins.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/data/refs.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/harness/snapshot.hpp"
+#include "support/nets/tiny.hpp"
+#include "support/nets/twins.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -46,19 +46,10 @@ TEST_CASE("layers are listed in the order in which they end, with shapes and typ
   CHECK(find(all, "fc").shape == Shape{1, 2});
   CHECK(find(all, "features.0").type == "torch::nn::Conv2dImpl");
   CHECK(find(all, "features").type == "torch::nn::SequentialImpl");
-}
-
-TEST_CASE("a layer is spatial when a map can be drawn of its output") {
-  const auto spatial = [](Shape shape) { return sg::LayerInfo{"", "", std::move(shape)}.is_spatial(); };
-  CHECK(spatial({2, 64, 7, 7}));
-  CHECK(spatial({2, 64, 7}));
-  CHECK(spatial({2, 64, 3, 7, 7}));
-  CHECK(spatial({2, 64, 1, 7}));
-  CHECK_FALSE(spatial({2, 64, 1, 1}));
-  CHECK_FALSE(spatial({2, 64, 1}));
-  CHECK_FALSE(spatial({2, 64}));
-  CHECK_FALSE(spatial({2, 2, 2, 2, 2, 2}));
-  CHECK_FALSE(spatial({}));
+  CHECK(find(all, "features.0").parameters == 4);
+  CHECK(find(all, "features.0").multiply_adds == 8);
+  CHECK(find(all, "features.0").is_leaf);
+  CHECK(find(all, "fc").calls == 1);
 }
 
 TEST_CASE("the layers of a residual network, in torch::nn and as a TorchScript file") {

@@ -10,9 +10,9 @@
 #include <tuple>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -118,7 +118,7 @@ TEST_CASE("a model on the stack, as tutorials write it, is explained, listed and
   net.eval();
   const at::Tensor x = torch::rand({1, 1, 8, 8});
   CHECK(sg::suggest_layer(net, x) == "conv");
-  CHECK(sg::summary(net, x)["conv"].output_shape == std::vector<int64_t>{1, 4, 6, 6});
+  CHECK(sg::summary(net, x)["conv"].shape == std::vector<int64_t>{1, 4, 6, 6});
   const at::Tensor y = net.conv(x);
   const at::Tensor weights = (net.fc->weight[1].view({1, 4, 1, 1}) * y.gt(0)).mean({2, 3}, true) / 36;
   CHECK(sg::explain(net, x, "conv", sg::GradCam{}, 1).map().allclose((weights * y).sum(1).relu(), 1e-4, 1e-7));

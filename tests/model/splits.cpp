@@ -4,25 +4,27 @@
 #include <sightglass/cam/methods/grad_cam.hpp>
 #include <sightglass/cam/methods/layer_cam.hpp>
 #include <sightglass/cam/methods/score_cam.hpp>
-#include <sightglass/model/detail/splits.hpp>
+#include <sightglass/model/detail/runner.hpp>
 
+#include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/random_net.hpp"
-#include "support/scripts.hpp"
-#include "support/small.hpp"
-#include "support/snapshot.hpp"
-#include "support/warnings.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/nets/random_net.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/nets/small.hpp"
+#include "support/harness/snapshot.hpp"
+#include "support/harness/warnings.hpp"
 
 namespace sg = sightglass;
 
 namespace {
 
 bool is_split(const sg::Model& model, const sg::Layer& layer, const at::Tensor& x) {
-  return model.split({model.layer(layer)}, x) != nullptr;
+  return sg::detail::Runner(model, {model.layer(layer)}).split_for(x) != nullptr;
 }
 
 template <class Method>
@@ -50,7 +52,7 @@ void check_method(const Method& method) {
 TEST_CASE("results agree as far as their precision goes") {
   const at::Tensor y = torch::linspace(-1, 1, 100);
   const auto agree = [&](double apart, at::ScalarType type) {
-    return sg::detail::agrees((y.to(torch::kDouble) * (1 + apart)).to(type), y.to(type));
+    return sg::detail::equal_but_rounding((y.to(torch::kDouble) * (1 + apart)).to(type), y.to(type));
   };
   CHECK(agree(5e-4, torch::kFloat));
   CHECK_FALSE(agree(2e-3, torch::kFloat));
@@ -59,8 +61,8 @@ TEST_CASE("results agree as far as their precision goes") {
   CHECK_FALSE(agree(2e-2, torch::kHalf));
   CHECK(agree(2e-2, torch::kBFloat16));
   CHECK_FALSE(agree(1e-1, torch::kBFloat16));
-  CHECK_FALSE(sg::detail::agrees(y, y.slice(0, 1)));
-  CHECK_FALSE(sg::detail::agrees(y, y.to(torch::kDouble)));
+  CHECK_FALSE(sg::detail::equal_but_rounding(y, y.slice(0, 1)));
+  CHECK_FALSE(sg::detail::equal_but_rounding(y, y.to(torch::kDouble)));
 }
 
 TEST_CASE("an optimised model gives the maps of the plain one, by every kind of method") {
@@ -113,7 +115,7 @@ TEST_CASE("several layers of an optimised model are told in one pass") {
       const auto got = sg::explain(fast, x, layers, sg::GradCam{}, sg::Target(1));
       for (size_t i = 0; i < layers.size(); ++i) CHECK(support::near(got[i].map(), wanted[i].map()));
     }
-    CHECK(fast.split(layers, x) != nullptr);
+    CHECK(sg::detail::Runner(fast, layers).split_for(x) != nullptr);
   };
   const auto net = std::make_shared<nets::ResNetImpl>();
   net->eval();
@@ -187,30 +189,35 @@ TEST_CASE("a split that gives something else than the plain run is not kept") {
   torch::manual_seed(0);
   const torch::jit::Module net = scripts::net();
   const sg::Model model(net);
-  const sg::Layer layer = model.layer("blocks.0");
   const at::Tensor x = torch::randn({1, 3, 7, 6});
-  const sg::Model fast = model.optimised();
-  const support::Warnings warnings;
-  const at::Tensor output = model.forward(x);
-  fast.learn_split(
-      {layer}, x,
-      [&](const void*) {
-        return torch::zeros({1, 4, 7, 6});
-      },
-      output);
-  CHECK(fast.split({layer}, x) == nullptr);
-  CHECK_FALSE(fast.wants_split({layer}, x));
-  CHECK_THAT(warnings.text(), ContainsSubstring("others than those of a plain run"));
+  const auto script = sg::detail::ScriptModel::of(net);
+  const auto make = [&] {
+    return std::make_shared<const sg::detail::Split>(*script->marked_graph(), script->object(), std::set<const void*>{},
+                                                     4);
+  };
+  for (const bool same : {true, false}) {
+    sg::detail::Splits splits;
+    const auto key = sg::detail::Splits::key({}, x, sg::detail::SplitFor::any_size);
+    CHECK(splits.misses(key));
+    const support::Warnings warnings;
+    splits.learn(key, make, [&](const sg::detail::Split& split) {
+      CHECK(support::near(split.whole(x), model.forward(x)));
+      return same;
+    });
+    CHECK((splits.find(key) != nullptr) == same);
+    CHECK_FALSE(splits.misses(key));
+    CHECK((warnings.text().find("others than those of a plain run") == std::string::npos) == same);
+  }
 }
 
 TEST_CASE("the splits used least recently are let go of") {
   support::SmallNet net = support::small_net();
   const sg::Model fast = sg::Model(net).optimised();
-  const std::vector<sg::Layer> layers{fast.layer(net->features)};
+  const sg::detail::Runner runner(fast, {fast.layer(net->features)});
   for (int64_t batch = 1; batch <= 9; ++batch) {
     (void)sg::explain(fast, support::small_pictures(batch), net->features, sg::GradCam{}, sg::Target(1));
-    CHECK(fast.split(layers, support::small_pictures(1)) != nullptr);  // used, each time
+    CHECK(runner.split_for(support::small_pictures(1)) != nullptr);  // used, each time
   }
-  CHECK(fast.split(layers, support::small_pictures(2)) == nullptr);
-  CHECK(fast.split(layers, support::small_pictures(9)) != nullptr);
+  CHECK(runner.split_for(support::small_pictures(2)) == nullptr);
+  CHECK(runner.split_for(support::small_pictures(9)) != nullptr);
 }

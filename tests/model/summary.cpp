@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "support/architectures.hpp"
-#include "support/catch.hpp"
-#include "support/scripted.hpp"
-#include "support/snapshot.hpp"
-#include "support/tiny.hpp"
+#include "support/nets/architectures.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripted.hpp"
+#include "support/harness/snapshot.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 
@@ -24,7 +24,7 @@ void check_resnet18(const sg::Summary& found) {
   CHECK(found.multiply_adds == 1'814'073'344);
   CHECK(found.output_shape == Shape{1, 1000});
   CHECK(found["conv1"].multiply_adds == 112 * 112 * 64 * 3 * 49);
-  CHECK(found["conv1"].output_shape == Shape{1, 64, 112, 112});
+  CHECK(found["conv1"].shape == Shape{1, 64, 112, 112});
   CHECK(found["conv1"].activation_bytes == 4 * 64 * 112 * 112);
   CHECK(found["layer4.1.conv2"].multiply_adds == 7 * 7 * 512 * 512 * 9);
   CHECK(found["layer4.1"].multiply_adds == 2 * 7 * 7 * 512 * 512 * 9);
@@ -38,7 +38,7 @@ void check_resnet18(const sg::Summary& found) {
   CHECK(in_top_layers == found.multiply_adds);
 }
 
-const sg::LayerSummary& of(const sg::Summary& summary, const char* path) { return summary[path]; }
+const sg::LayerInfo& of(const sg::Summary& summary, const char* path) { return summary[path]; }
 
 /// Attention written out, as people do: the products of activations belong to no layer's weights.
 struct AttentionImpl : torch::nn::Module {
@@ -92,14 +92,14 @@ TEST_CASE("torch::nn and TorchScript agree row by row") {
   const at::Tensor x = torch::zeros({2, 3, 64, 48});
   const sg::Summary one = sg::summary(net, x), two = sg::summary(support::scripted(*net), x);
   REQUIRE(one.layers.size() == two.layers.size());
-  for (const sg::LayerSummary& layer : one.layers) {
-    INFO(layer.path);
-    CHECK(two[layer.path].output_shape == layer.output_shape);
-    CHECK(two[layer.path].parameters == layer.parameters);
-    CHECK(two[layer.path].multiply_adds == layer.multiply_adds);
-    CHECK(two[layer.path].activation_bytes == layer.activation_bytes);
-    CHECK(two[layer.path].calls == 1);
-    CHECK(two[layer.path].is_leaf == layer.is_leaf);
+  for (const sg::LayerInfo& layer : one.layers) {
+    INFO(layer.name);
+    CHECK(two[layer.name].shape == layer.shape);
+    CHECK(two[layer.name].parameters == layer.parameters);
+    CHECK(two[layer.name].multiply_adds == layer.multiply_adds);
+    CHECK(two[layer.name].activation_bytes == layer.activation_bytes);
+    CHECK(two[layer.name].calls == 1);
+    CHECK(two[layer.name].is_leaf == layer.is_leaf);
   }
   CHECK(one.activation_bytes == two.activation_bytes);
 }
@@ -109,11 +109,11 @@ TEST_CASE("the figures of a small net are those on paper") {
   net->fc->weight.set_requires_grad(false);
   const sg::Summary found = sg::summary(net, support::PaperNetImpl::picture());
   REQUIRE(found.layers.size() == 4);
-  CHECK(found.layers[0].path == "features");
-  CHECK(found.layers[0].type == "Sequential");
+  CHECK(found.layers[0].name == "features");
+  CHECK(found.layers[0].type == "torch::nn::SequentialImpl");
   CHECK_FALSE(found.layers[0].is_leaf);
-  CHECK(found.layers[1].path == "features.0");
-  CHECK(found.layers[1].type == "Conv2d");
+  CHECK(found.layers[1].name == "features.0");
+  CHECK(found.layers[1].type == "torch::nn::Conv2dImpl");
   CHECK(found["features.0"].parameters == 4);
   CHECK(found["features.0"].multiply_adds == 8);
   CHECK(found["features.0"].activation_bytes == 4 * 8);
@@ -133,10 +133,10 @@ TEST_CASE("products of activations belong to the block under way, where it is kn
   const at::Tensor x = torch::randn({2, 5, 8});
   const sg::Summary unknown = sg::summary(net, x);
   CHECK(unknown["attention"].multiply_adds == 2 * 5 * 8 * 32);
-  CHECK(unknown["attention"].output_shape.empty());
+  CHECK(unknown["attention"].shape.empty());
   sg::hookable<AttentionImpl>();
   const sg::Summary found = sg::summary(net, x);
-  CHECK(found["attention"].output_shape == Shape{2, 5, 8});
+  CHECK(found["attention"].shape == Shape{2, 5, 8});
   CHECK(unknown.multiply_adds == found.multiply_adds);
   const int64_t map = 2 * 5 * 5 * 8;  // queries by keys, and as much for the values
   CHECK(found["attention.qkv"].multiply_adds == 2 * 5 * 8 * 24);
@@ -163,7 +163,7 @@ TEST_CASE("a layer that runs twice works twice, and its parameters count once") 
   CHECK(found["fc"].parameters == 20);
   CHECK(found.parameters == 40);
   CHECK(found["idle"].calls == 0);
-  CHECK(found["idle"].output_shape.empty());
+  CHECK(found["idle"].shape.empty());
   CHECK(found["idle"].parameters == 20);
 }
 

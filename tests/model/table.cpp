@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 

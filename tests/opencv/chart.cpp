@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::chart;
 using sightglass::ChartOptions;
@@ -113,7 +113,7 @@ TEST_CASE("no lines, empty lines and lines of nothing finite are charts too") {
   CHECK(chart({{"nothing", {0, 1}, {NAN, INFINITY}}}).cols == 720);
 }
 
-TEST_CASE("a chart that cannot be drawn is an error that says what came") {
+TEST_CASE("a chart that cannot be drawn is an error that says what got") {
   CHECK_THROWS_WITH(chart({{"loss", {0, 1}, {0}}}), ContainsSubstring("series \"loss\": has 2 x and 1 y"));
-  CHECK_THROWS_WITH(chart({}, ChartOptions().size({50, 50})), ContainsSubstring("size: came 50 x 50"));
+  CHECK_THROWS_WITH(chart({}, ChartOptions().size({50, 50})), ContainsSubstring("size: got 50 x 50"));
 }

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::ColourMap;
 

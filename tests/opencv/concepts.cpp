@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::ConceptOptions;
 using sightglass::draw_concepts;
@@ -67,7 +67,7 @@ TEST_CASE("labels are written beside their colours") {
 TEST_CASE("a picture of concepts says what it cannot draw") {
   const at::Tensor maps = torch::rand({2, 3, 3});
   CHECK_THROWS_WITH(draw_concepts(photo, maps[0]), ContainsSubstring("expected floating-point [K, h, w]"));
-  CHECK_THROWS_WITH(draw_concepts(photo, torch::rand({11, 2, 2})), ContainsSubstring("came 11 concepts; at most 10"));
+  CHECK_THROWS_WITH(draw_concepts(photo, torch::rand({11, 2, 2})), ContainsSubstring("got 11 concepts; at most 10"));
   CHECK_THROWS_WITH(draw_concepts(photo, maps * NAN), ContainsSubstring("NaN"));
   CHECK_THROWS_WITH(draw_concepts(photo, maps, ConceptOptions().labels({"one"})), ContainsSubstring("labels: are 1"));
   CHECK_THROWS_WITH(draw_concepts(photo, maps, ConceptOptions().alpha(2)), ContainsSubstring("alpha: is 2"));

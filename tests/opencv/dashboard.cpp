@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 using sg::dashboard;
@@ -44,7 +44,29 @@ int alarm(const cv::Mat& picture) {
   return cv::countNonZero(mask);
 }
 
+/// Whether a column in the picture's right sixth has more coloured pixels than a list's swatches (4 a name) can have.
+bool has_bar(const cv::Mat& picture) {
+  const cv::Mat right = picture.colRange(picture.cols * 5 / 6, picture.cols);
+  cv::Mat coloured, channels[3];
+  cv::split(right, channels);
+  cv::Mat most = cv::max(channels[0], cv::max(channels[1], channels[2]));
+  cv::Mat least = cv::min(channels[0], cv::min(channels[1], channels[2]));
+  coloured = (most - least) > 40;
+  for (int x = 0; x < coloured.cols; ++x) {
+    if (cv::countNonZero(coloured.col(x)) > 150) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+TEST_CASE("layers that a list has room for are listed, more are a bar of colours") {
+  CHECK_FALSE(has_bar(dashboard(healthy(5, 30))));
+  CHECK_FALSE(has_bar(dashboard(healthy(18, 30))));
+  CHECK_FALSE(has_bar(dashboard(healthy(19, 30))));  // 230 pixels, 12 each
+  CHECK(has_bar(dashboard(healthy(20, 30))));
+  CHECK(has_bar(dashboard(healthy(52, 30))));
+}
 
 TEST_CASE("a dashboard is as wide as asked for, and as high as its parts ask for") {
   const cv::Mat few = dashboard(healthy(3, 30), DashboardOptions().width(1000));
@@ -89,5 +111,5 @@ TEST_CASE("no layers, no batches and one batch are dashboards too") {
 }
 
 TEST_CASE("a width that holds no charts is an error") {
-  CHECK_THROWS_WITH(dashboard(healthy(1, 1), DashboardOptions().width(100)), ContainsSubstring("width: came 100"));
+  CHECK_THROWS_WITH(dashboard(healthy(1, 1), DashboardOptions().width(100)), ContainsSubstring("width: got 100"));
 }

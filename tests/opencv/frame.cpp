@@ -1,6 +1,6 @@
 #include "sightglass/opencv/detail/frame.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::grid;
 using sightglass::GridOptions;
@@ -93,7 +93,7 @@ TEST_CASE("text is light on a dark background") {
   CHECK(high > 150);
 }
 
-TEST_CASE("a grid that cannot be drawn is an error that says what came") {
+TEST_CASE("a grid that cannot be drawn is an error that says what got") {
   const std::vector<Tile> three(3, Tile{plain(2, 2, red), ""});
   const auto draw = [](const std::vector<Tile>& tiles, const GridOptions& options) { return grid(tiles, options); };
   CHECK_THROWS_WITH(draw({}, GridOptions()), ContainsSubstring("tiles: are none"));

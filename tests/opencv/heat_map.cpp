@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::heat_map;
 using sightglass::HeatMapOptions;
@@ -53,9 +53,9 @@ TEST_CASE("a colour bar takes room beside the map") {
   CHECK(cv::norm(with, heat_map(values, plain())) > 0);
 }
 
-TEST_CASE("a heat map that cannot be drawn is an error that says what came") {
+TEST_CASE("a heat map that cannot be drawn is an error that says what got") {
   CHECK_THROWS_WITH(heat_map(torch::zeros({3})), ContainsSubstring("values: have shape [3]; expected [rows, columns]"));
   CHECK_THROWS_WITH(heat_map(torch::Tensor()), ContainsSubstring("values: are undefined"));
   CHECK_THROWS_WITH(heat_map(torch::zeros({0, 3})), ContainsSubstring("values: have shape [0, 3]"));
-  CHECK_THROWS_WITH(heat_map(torch::zeros({2, 3}), plain().size({10, 10})), ContainsSubstring("size: came 10 x 10"));
+  CHECK_THROWS_WITH(heat_map(torch::zeros({2, 3}), plain().size({10, 10})), ContainsSubstring("size: got 10 x 10"));
 }

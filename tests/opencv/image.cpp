@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/warnings.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/warnings.hpp"
 
 namespace {
 

@@ -5,8 +5,8 @@
 #include <limits>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/gpu.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/gpu.hpp"
 
 using sightglass::ColourMap;
 using sightglass::overlay;
@@ -54,8 +54,8 @@ TEST_CASE("a map is enlarged as interpolate does, bilinear without aligned corne
     const cv::Mat drawn = overlay(plain_photo(size[0], size[1]), map, OverlayOptions(grey).alpha(1));
     cv::Mat levels;
     cv::extractChannel(drawn, levels, 0);
-    const torch::Tensor came = torch::from_blob(levels.data, {size[0], size[1]}, torch::kByte).to(torch::kFloat);
-    CHECK((came - expected).abs().max().item<double>() <= 0.51);  // half a level of rounding
+    const torch::Tensor got = torch::from_blob(levels.data, {size[0], size[1]}, torch::kByte).to(torch::kFloat);
+    CHECK((got - expected).abs().max().item<double>() <= 0.51);  // half a level of rounding
   }
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("a map on the GPU is drawn") {
   CHECK(equal(overlay(plain_photo(9, 9), map.to(torch::kCUDA)), overlay(plain_photo(9, 9), map)));
 }
 
-TEST_CASE("errors say what photo, map or alpha came") {
+TEST_CASE("errors say what photo, map or alpha got") {
   const cv::Mat photo = plain_photo(4, 4);
   const auto draw = [](const cv::Mat& under, const torch::Tensor& map, double alpha = 0.6) {
     return overlay(under, map, OverlayOptions().alpha(alpha));

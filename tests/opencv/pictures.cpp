@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 

@@ -5,8 +5,8 @@
 #include <limits>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/gpu.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/gpu.hpp"
 
 using sightglass::ColourOrder;
 using sightglass::Preprocessing;
@@ -142,7 +142,7 @@ TEST_CASE("a tensor on the GPU makes a picture") {
   CHECK(picture.at<cv::Vec3b>(1, 1) == cv::Vec3b(255, 255, 255));
 }
 
-TEST_CASE("errors say what picture, tensor or preprocessing came") {
+TEST_CASE("errors say what picture, tensor or preprocessing got") {
   const cv::Mat picture(2, 2, CV_8UC3, cv::Scalar(0));
   const auto tensor_of = [](const cv::Mat& from, const Preprocessing& how) { return sightglass::to_tensor(from, how); };
   CHECK_THROWS_WITH(tensor_of(cv::Mat(), Preprocessing()), ContainsSubstring("picture: is empty"));

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::detail::elide;
 using sightglass::detail::fitting_height;

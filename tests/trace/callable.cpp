@@ -1,7 +1,7 @@
 #include "sightglass/trace/learning/callable.hpp"
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/random_net.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/random_net.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 namespace nn = torch::nn;

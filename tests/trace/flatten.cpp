@@ -3,7 +3,7 @@
 #include <map>
 #include <string>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;

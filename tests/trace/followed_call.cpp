@@ -4,8 +4,8 @@
 #include <sightglass/hooks/capture.hpp>
 #include <sightglass/hooks/forward_hook.hpp>
 
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
 
 namespace sg = sightglass;
 using torch::Tensor;

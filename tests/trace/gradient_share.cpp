@@ -1,6 +1,6 @@
 #include "sightglass/trace/gradient_share.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;

@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using namespace sightglass::detail;
 using torch::Tensor;

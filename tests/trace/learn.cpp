@@ -1,9 +1,9 @@
 #include "sightglass/trace/learning/learn.hpp"
 
 #include "sightglass/trace/learning/module.hpp"
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;
@@ -110,7 +110,7 @@ TEST_CASE("a forward that reads none of its parameters cannot be recognised", "[
   CHECK_THAT(trial.failure, ContainsSubstring("reads none of its parameters"));
 }
 
-TEST_CASE("a layer is learned from what its anchor is given, or from what came before it", "[learn]") {
+TEST_CASE("a layer is learned from what its anchor is given, or from what got before it", "[learn]") {
   torch::manual_seed(3);
   torch::nn::Linear fc(3, 2);
   auto owner = runnable(fc);

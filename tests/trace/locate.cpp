@@ -2,10 +2,10 @@
 
 #include "sightglass/hooks/capture.hpp"
 #include "sightglass/hooks/forward_hook.hpp"
-#include "support/alone.hpp"
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/alone.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 using support::identical;

@@ -1,6 +1,6 @@
 #include "sightglass/trace/nearest.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::detail::edit_distance;
 using sightglass::detail::nearest;

@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;

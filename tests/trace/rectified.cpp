@@ -3,7 +3,7 @@
 #include <functional>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 

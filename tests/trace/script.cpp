@@ -1,8 +1,8 @@
 #include "sightglass/trace/script/script.hpp"
 
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;

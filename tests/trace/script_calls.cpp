@@ -4,8 +4,8 @@
 
 #include <torch/torch.h>
 
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;

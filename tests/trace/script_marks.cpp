@@ -6,8 +6,8 @@
 #include <set>
 #include <string>
 
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
 
 namespace sgd = sightglass::detail;
 namespace jit = torch::jit;

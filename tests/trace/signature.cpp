@@ -1,8 +1,8 @@
 #include "sightglass/trace/learning/signature.hpp"
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sgd = sightglass::detail;
 using sgd::Side;

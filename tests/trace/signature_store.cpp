@@ -1,7 +1,7 @@
 #include "sightglass/trace/learning/signature_store.hpp"
 
 #include "sightglass/trace/learning/module.hpp"
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "support/catch.hpp"
-#include "support/scripts.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/scripts.hpp"
 
 using namespace sightglass::detail;
 using torch::Tensor;

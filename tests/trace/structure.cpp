@@ -7,7 +7,7 @@
 #include <tuple>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;
@@ -84,4 +84,14 @@ TEST_CASE("tensors in a dictionary are visited and replaced in the order of inse
   sgd::change_tensors(value, [](const Tensor& tensor) { return tensor + 5; });
   CHECK(sgd::pick_tensor(value, "b").item<float>() == 6);
   CHECK(dict.at("b").item<float>() == 1);
+}
+
+TEST_CASE("an output is called by its path, or by its number among all, also where the last have no path",
+          "[structure]") {
+  const std::vector<std::string> paths{"out", "aux.0"};
+  CHECK(sightglass::detail::index_of_output("it", paths, 4, "aux.0") == 1);
+  CHECK(sightglass::detail::index_of_output("it", paths, 4, "1") == 1);
+  CHECK(sightglass::detail::index_of_output("it", paths, 4, "3") == 3);
+  CHECK_THROWS_WITH(sightglass::detail::index_of_output("it", paths, 4, "4"),
+                    ContainsSubstring("it: it has no output \"4\"; it gives \"out\", \"aux.0\", \"2\", \"3\""));
 }

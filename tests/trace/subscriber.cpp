@@ -2,7 +2,7 @@
 
 #include <thread>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 using torch::Tensor;
@@ -21,7 +21,7 @@ TEST_CASE("a subscriber leaves inputs as they are, and wants them, unless it say
   const Tensor x = torch::ones({2});
   CHECK(silent.enter(0, x, sgd::Arrival::in_time).is_same(x));
   CHECK(silent.wants_inputs());
-  CHECK_NOTHROW(silent.wonder("a look at a parameter"));
+  CHECK_NOTHROW(silent.read_elsewhere("a look at a parameter"));
 }
 
 TEST_CASE("a subscriber is removed from any thread, once and for all", "[subscriber]") {

@@ -2,9 +2,9 @@
 #include <sightglass/trace/script/split.hpp>
 #include <sightglass/trace/script/traced.hpp>
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/snapshot.hpp"
 
 using namespace sightglass::detail;
 using torch::Tensor;

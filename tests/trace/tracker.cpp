@@ -3,7 +3,7 @@
 #include <thread>
 
 #include "sightglass/trace/learning/module.hpp"
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sgd = sightglass::detail;
 using sgd::Side;

@@ -5,11 +5,11 @@
 
 #include <unistd.h>
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/quiet.hpp"
-#include "support/scratch_file.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/quiet.hpp"
+#include "support/harness/scratch_file.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 using support::quiet;
@@ -115,7 +115,7 @@ TEST_CASE("statistics equal straightforward tensor code on every layer and step"
   }
 }
 
-TEST_CASE("training watched, or with a watcher that sleeps, gives the weights of training without",
+TEST_CASE("training watched, or with a watcher that is off, gives the weights of training without",
           "[activation_stats]") {
   enum class Watcher { none, asleep, awake };
   const auto weights = [](Watcher watcher) {
@@ -237,8 +237,8 @@ TEST_CASE("files hold each record at once, and a run is resumed where a crash le
 
 TEST_CASE("options that make no sense are errors", "[activation_stats]") {
   nets::ConvNet net;
-  CHECK_THROWS_WITH(sg::ActivationStats(net, Options().every(0)), ContainsSubstring("every: came 0"));
-  CHECK_THROWS_WITH(Options().histogram(40, 3, 3), ContainsSubstring("histogram: came 40 bins over [3, 3]"));
+  CHECK_THROWS_WITH(sg::ActivationStats(net, Options().every(0)), ContainsSubstring("every: got 0"));
+  CHECK_THROWS_WITH(Options().histogram(40, 3, 3), ContainsSubstring("histogram: got 40 bins over [3, 3]"));
   CHECK_THROWS_WITH(sg::ActivationStats(net, Options().layers({"conv3"})), ContainsSubstring("nearest: \"conv"));
 }
 

@@ -1,7 +1,7 @@
 #include "sightglass/train/detail/batch_statistics.hpp"
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
 
 namespace sg = sightglass;
 using sg::detail::BatchStatistics;

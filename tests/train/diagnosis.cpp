@@ -1,7 +1,7 @@
 #include "sightglass/train/diagnosis.hpp"
 
 #include "sightglass/train/activation_stats.hpp"
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 namespace nn = torch::nn;

@@ -1,6 +1,6 @@
 #include "sightglass/train/detail/histogram.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::detail::histogram;
 using torch::Tensor;

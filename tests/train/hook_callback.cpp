@@ -2,11 +2,11 @@
 
 #include <stdexcept>
 
-#include "support/alone.hpp"
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/quiet.hpp"
-#include "support/snapshot.hpp"
+#include "support/harness/alone.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/quiet.hpp"
+#include "support/harness/snapshot.hpp"
 
 namespace sg = sightglass;
 using support::identical;

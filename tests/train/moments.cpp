@@ -1,6 +1,6 @@
 #include "sightglass/train/detail/moments.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::detail::Counted;
 using sightglass::detail::statistics;

@@ -1,7 +1,7 @@
 #include "sightglass/train/record_file.hpp"
 
-#include "support/catch.hpp"
-#include "support/scratch_file.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/scratch_file.hpp"
 
 namespace sg = sightglass;
 using sg::detail::RecordFile;

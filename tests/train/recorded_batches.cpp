@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 
@@ -93,6 +93,6 @@ TEST_CASE("a batch that was dropped does not count, and numbers begin where they
   CHECK_FALSE(batches.begin());
   CHECK_FALSE(batches.end());
   CHECK(batches.number() == 6);
-  CHECK_THROWS_WITH(batches.start_at(-1), ContainsSubstring("first_batch: came -1"));
-  CHECK_THROWS_WITH(sg::detail::RecordedBatches(0, {}, {}), ContainsSubstring("every: came 0"));
+  CHECK_THROWS_WITH(batches.start_at(-1), ContainsSubstring("first_batch: got -1"));
+  CHECK_THROWS_WITH(sg::detail::RecordedBatches(0, {}, {}), ContainsSubstring("every: got 0"));
 }

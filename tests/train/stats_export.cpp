@@ -2,8 +2,8 @@
 
 #include <limits>
 
-#include "support/catch.hpp"
-#include "support/scratch_file.hpp"
+#include "support/harness/catch.hpp"
+#include "support/harness/scratch_file.hpp"
 
 namespace sg = sightglass;
 using sg::detail::from_json_line;

@@ -1,6 +1,6 @@
 #include "sightglass/train/stats_history.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 namespace sg = sightglass;
 using torch::Tensor;
@@ -62,8 +62,8 @@ TEST_CASE("layer_stats and hist are fastai's", "[stats_history]") {
 TEST_CASE("unknown layers and steps are errors that say what there is", "[stats_history]") {
   const sg::StatsHistory all = history();
   CHECK_THROWS_WITH(all.layer("conv2"), ContainsSubstring("\"conv2\"") && ContainsSubstring("nearest: \"conv1\""));
-  CHECK_THROWS_WITH(all.layer(3), ContainsSubstring("came index 3; there are 3 layers"));
-  CHECK_THROWS_WITH(all.layer(0).dead(3), ContainsSubstring("came 3; there are 3 recorded batches"));
+  CHECK_THROWS_WITH(all.layer(3), ContainsSubstring("got index 3; there are 3 layers"));
+  CHECK_THROWS_WITH(all.layer(0).dead(3), ContainsSubstring("got 3; there are 3 recorded batches"));
   CHECK_THROWS_WITH(sg::StatsHistory().layer("fc"), ContainsSubstring("nearest: none"));
 }
 

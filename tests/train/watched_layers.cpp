@@ -1,8 +1,8 @@
 #include "sightglass/train/watched_layers.hpp"
 
-#include "support/catch.hpp"
-#include "support/nets.hpp"
-#include "support/warnings.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/nets.hpp"
+#include "support/harness/warnings.hpp"
 
 namespace sg = sightglass;
 using Names = std::vector<std::string>;

@@ -1,6 +1,6 @@
 #include "sightglass/train/detail/weight_update.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using sightglass::detail::squares_of_change;
 using sightglass::detail::WeightCopies;

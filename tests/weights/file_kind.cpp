@@ -1,19 +1,18 @@
-#include "sightglass/weights/detail/file_kind.hpp"
+#include "sightglass/weights/file_kind.hpp"
 
 #include <utility>
 
-#include "support/catch.hpp"
-#include "support/torch_files.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/torch_files.hpp"
 
-using namespace sightglass::detail;
+using namespace sightglass;
 using namespace support;
 
 namespace {
 
 std::string told(const std::string& bytes) {
   const Folder folder;
-  FileReader file(write_bytes(folder / "weights.pth", bytes));
-  return describe(kind_of(file));
+  return describe(file_kind(write_bytes(folder / "weights.pth", bytes)));
 }
 
 }  // namespace
@@ -52,7 +51,7 @@ TEST_CASE("what a download leaves in a file's place is told", "[file_kind]") {
   CHECK(told("version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 46827520\n") ==
         "a git-LFS pointer in place of the file");
   CHECK(told("{\"error\": \"Repository not found\"}") == "a text");
-  CHECK(how_to_get(FileKind::lfs_pointer).find("git lfs pull") == 0);
+  CHECK(remedy(FileKind::lfs_pointer).find("git lfs pull") == 0);
 }
 
 TEST_CASE("zip files are told apart by their records", "[file_kind]") {
@@ -68,5 +67,10 @@ TEST_CASE("zip files are told apart by their records", "[file_kind]") {
   CHECK(with({"config.json", "metadata.json", "model.weights.h5"}) == "a Keras model");
   CHECK(with({"a.npy", "b.npy"}) == "a file of NumPy's arrays");
   CHECK(with({"weights.pth"}) == "a packed archive (zip, tar, gzip or the like)");
-  CHECK_THROWS_WITH(told(small_zip().substr(0, 100)), ContainsSubstring("truncated"));
+  CHECK_THROWS_WITH(told(small_zip().substr(0, 100)), ContainsSubstring("weights.pth\": is truncated"));
+}
+
+TEST_CASE("a file that there is not is named", "[file_kind]") {
+  CHECK_THROWS_WITH(file_kind("no/such.pt"), ContainsSubstring("file \"no/such.pt\": no such file"));
+  CHECK(remedy(FileKind::torch_save).empty());
 }

@@ -1,7 +1,7 @@
 #include "sightglass/weights/detail/file_reader.hpp"
 
-#include "support/catch.hpp"
-#include "support/torch_files.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/torch_files.hpp"
 
 using sightglass::detail::Cursor;
 using sightglass::detail::FileReader;

@@ -1,8 +1,8 @@
 #include "sightglass/weights/detail/find_state.hpp"
 
 #include "sightglass/weights/detail/torch_file.hpp"
-#include "support/catch.hpp"
-#include "support/torch_files.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/torch_files.hpp"
 
 using namespace sightglass::detail;
 using namespace support;

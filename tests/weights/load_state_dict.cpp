@@ -2,8 +2,8 @@
 
 #include <torch/torch.h>
 
-#include "support/catch.hpp"
-#include "support/torch_files.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/torch_files.hpp"
 
 namespace sg = sightglass;
 using support::Folder;

@@ -1,6 +1,6 @@
 #include "sightglass/weights/detail/pickled.hpp"
 
-#include "support/catch.hpp"
+#include "support/harness/catch.hpp"
 
 using namespace sightglass::detail;
 

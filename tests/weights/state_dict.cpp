@@ -5,8 +5,8 @@
 #include <fstream>
 #include <random>
 
-#include "support/catch.hpp"
-#include "support/torch_files.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/torch_files.hpp"
 
 namespace sg = sightglass;
 using namespace support;

@@ -8,15 +8,14 @@
 #include <utility>
 #include <vector>
 
-#include "sightglass/model/model.hpp"
+#include "sightglass/cam/detail/pass_state.hpp"
 #include "sightglass/cam/target.hpp"
+#include "sightglass/model/model.hpp"
+#include "sightglass/model/reshape.hpp"
+#include "sightglass/trace/scopes.hpp"
+#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {
-
-class Cut;
-
-/// Whether what lies behind a layer will be run again, with other activations.
-enum class Tail { once, again };
 
 namespace detail {
 
@@ -26,29 +25,10 @@ constexpr Tail tail_for = Tail::once;
 template <class Method>
 constexpr Tail tail_for<Method, std::void_t<decltype(Method::tail)>> = Method::tail;
 
-/// What a cut asks of the pass that it was made by.
-class CutSource {
- public:
-  CutSource() = default;
-  CutSource(const CutSource&) = delete;
-  CutSource& operator=(const CutSource&) = delete;
-  virtual ~CutSource() = default;
-  virtual at::Tensor gradients() = 0;
-  virtual at::Tensor hessian_times(const at::Tensor& vector) = 0;
-  virtual at::Tensor input() = 0;
-  virtual Target target() = 0;
-  virtual Cut with_target(const Target& target) = 0;
-  virtual Cut again(const at::Tensor& input, const at::Tensor& images) = 0;
-  virtual at::Tensor scores_of(const at::Tensor& input, const at::Tensor& images) = 0;
-  virtual at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) = 0;
-  virtual at::Tensor output_with(const at::Tensor& activations, const at::Tensor& images) = 0;
-  virtual at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) = 0;
-};
-
 }  // namespace detail
 
 /// What a method is given: a layer's activations and what goes with them, for one target; and the means to run the
-/// model again on what a method changes.
+/// model again on what a method changes. May be kept longer than the pass that gave it.
 ///
 /// Tensors are in float32 for half and bfloat16 models, in float64 for float64, on the activations' device.
 class Cut {
@@ -56,95 +36,131 @@ class Cut {
   /// `[N, C, *S]`, S one to three spatial dimensions: the layer's output as it left the layer; channels last and tokens
   /// are seen as maps. Throws where it cannot be told how.
   at::Tensor activations() const {
-    TORCH_CHECK(problem_.empty(), "layer \"", layer_name_, "\": ", problem_);
+    TORCH_CHECK(problem_ == nullptr, "layer \"", layer_name(), "\": ", *problem_);
     return activations_;
   }
   /// The cut with the layer's output in its own shape.
   Cut as_given() const {
-    Cut given = given_ == nullptr ? *this : *given_;
-    given.problem_.clear();
+    Cut given = *this;
+    given.activations_ = given_;
+    given.reshape_ = nullptr;
+    given.problem_ = nullptr;
     return given;
   }
+  /// The cut seen in another shape; whatever shape it has been given before, `reshape` starts from the layer's own.
+  Cut reshaped(const Reshape& reshape) const { return seen_by(std::make_shared<const Reshape>(reshape)); }
+
   /// `[N, C, *S]`: gradients of the target's score with respect to the activations; one backward pass for all layers.
   at::Tensor gradients() const {
-    if (!gradients_->defined()) *gradients_ = source_->gradients();
-    return *gradients_;
+    *used_gradients_ = true;
+    return to_maps(pass_->gradients(*evidence_).at(number_));
   }
   /// `[N, C, *S]`: the Hessian of the score with respect to the activations, times `vector` `[N, C, *S]`; 0 where the
   /// score is linear in them. A backward pass through the backward pass.
-  at::Tensor hessian_times(const at::Tensor& vector) const { return source_->hessian_times(vector); }
+  at::Tensor hessian_times(const at::Tensor& vector) const {
+    const at::Tensor given = reshape_ == nullptr ? vector : to_output(vector, at::zeros_like(given_));
+    return to_maps(pass_->hessian_times(*evidence_, number_, given));
+  }
   /// `[N]`: the target's score.
-  at::Tensor scores() const { return scores_; }
+  at::Tensor scores() const { return evidence_->score.detach(); }
   /// `[N]` int64: the target's class; -1 where it is no class.
-  at::Tensor classes() const { return classes_; }
+  at::Tensor classes() const { return evidence_->classes; }
   /// True where the target is a class; known without looking at the device's numbers.
-  bool has_class() const { return has_class_; }
+  bool has_class() const { return evidence_->target.has_class(); }
   /// The model's output.
-  at::Tensor output() const { return output_; }
+  at::Tensor output() const { return runner().output().detach(); }
   /// `[N, ...]`: what the model was given.
-  at::Tensor input() const { return source_->input(); }
-  Target target() const { return source_->target(); }
+  at::Tensor input() const { return runner().input(); }
+  Target target() const { return evidence_->target; }
 
   /// The cut of the same pass for another target.
-  Cut with_target(const Target& target) const { return source_->with_target(target); }
+  Cut with_target(const Target& target) const { return like_this({pass_, number_, target}); }
   /// The cut at the same layer of a pass on another input, `[M, ...]`, for the target of these images: row j was made
   /// from image `images[j]` (`[M]` int64).
-  Cut again(const at::Tensor& input, const at::Tensor& images) const { return source_->again(input, images); }
+  Cut again(const at::Tensor& input, const at::Tensor& images) const {
+    const std::vector<Layer> layer{runner().layers()[number_]};
+    const auto pass = std::make_shared<detail::PassState>(model(), layer, input, Tail::once);
+    return like_this({pass, 0, pass_->of_images(evidence_->target, images)});
+  }
   /// `[M]`: the target's scores for another input, without gradients.
   at::Tensor scores_of(const at::Tensor& input, const at::Tensor& images) const {
-    return source_->scores_of(input, images);
+    const detail::NoGraph no_graph;
+    return scores_in(runner().forward(input.to(runner().input().dtype())), images);
   }
   /// `[M]`: the target's scores when the layer gives `activations` `[M, C, *S]` instead, without gradients.
   at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) const {
-    return source_->scores_with(activations, images);
+    const detail::NoGraph no_graph;
+    return scores_in(output_with(activations, images), images);
   }
   /// `[M, ...]`: the model's output for the same.
   at::Tensor output_with(const at::Tensor& activations, const at::Tensor& images) const {
-    return source_->output_with(activations, images);
+    const detail::NoGraph no_graph;
+    at::Tensor given = activations;
+    if (reshape_ != nullptr) {
+      given = to_output(activations, given_.index_select(0, detail::moved_to(given_.device(), images))).contiguous();
+    }
+    return runner().tail(number_, given.to(runner().cut(number_).activations().options()), images);
   }
   /// `[M, ...]`: gradients of the target's scores with respect to another input.
   at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) const {
-    return source_->input_gradients(input, images);
+    return pass_->input_gradients(evidence_->target, input, images);
   }
 
-  /// The same cut with other activations, told by another source; for wrappers of methods.
-  Cut seen_as(at::Tensor activations, std::shared_ptr<detail::CutSource> source) const {
-    Cut other = *this;
-    other.activations_ = std::move(activations);
-    other.source_ = std::move(source);
-    other.gradients_ = std::make_shared<at::Tensor>();
-    other.given_ = std::make_shared<const Cut>(as_given());
-    return other;
-  }
-
-  const Model& model() const { return *model_; }
-  const std::string& layer_name() const { return layer_name_; }
-  /// True once a method has asked for gradients.
-  bool used_gradients() const { return gradients_->defined(); }
+  const Model& model() const { return runner().model(); }
+  const std::string& layer_name() const { return runner().cut(number_).name(); }
+  /// True once a method has asked this cut for gradients, in whatever shape.
+  bool used_gradients() const { return *used_gradients_; }
 
  private:
   friend class Pass;
-  at::Tensor activations_;
-  at::Tensor scores_;
-  at::Tensor classes_;
-  bool has_class_ = false;
-  at::Tensor output_;
-  const Model* model_ = nullptr;
-  std::string layer_name_;
-  std::string problem_;               // why the layout cannot be told
-  std::shared_ptr<const Cut> given_;  // where this one is seen in another shape
-  std::shared_ptr<at::Tensor> gradients_ = std::make_shared<at::Tensor>();
-  std::shared_ptr<detail::CutSource> source_;
-  std::shared_ptr<const void> owner_;  // keeps the pass, where nobody else does
+
+  /// At the pass's cut number `number`; channels last and tokens in the shape that methods work on.
+  Cut(std::shared_ptr<detail::PassState> pass, size_t number, const Target& target)
+      : pass_(std::move(pass)), number_(number), evidence_(pass_->evidence_for(target)) {
+    const at::Tensor& activations = runner().cut(number).activations();
+    given_ = activations.to(detail::map_dtype(activations));
+    activations_ = given_;
+    const std::shared_ptr<const detail::Layout>& layout = runner().layout(number);
+    if (layout == nullptr) return;
+    if (layout->reshape) {
+      *this = seen_by(std::shared_ptr<const Reshape>(layout, &*layout->reshape));
+    } else if (layout->problem) {
+      problem_ = std::shared_ptr<const std::string>(layout, &*layout->problem);
+    }
+  }
+
+  detail::Runner& runner() const { return pass_->runner(); }
+
+  Cut seen_by(std::shared_ptr<const Reshape> reshape) const {
+    Cut other = as_given();
+    other.activations_ = reshape->to_maps(given_).contiguous();
+    other.reshape_ = std::move(reshape);
+    return other;
+  }
+  /// `other` in the shape in which this one is seen.
+  Cut like_this(Cut other) const { return reshape_ == nullptr ? other : other.seen_by(reshape_); }
+
+  at::Tensor to_maps(const at::Tensor& output) const {
+    return reshape_ == nullptr ? output : reshape_->to_maps(output);
+  }
+  at::Tensor to_output(const at::Tensor& maps, const at::Tensor& output) const {
+    TORCH_CHECK(reshape_->to_output != nullptr,
+                "reshape: this method changes activations and runs the model on, which needs Reshape::to_output too");
+    return reshape_->to_output(maps, output);
+  }
+
+  at::Tensor scores_in(const at::Tensor& output, const at::Tensor& images) const {
+    return pass_->of_images(evidence_->target, images).scores(output);
+  }
+
+  std::shared_ptr<detail::PassState> pass_;
+  size_t number_;
+  std::shared_ptr<detail::TargetEvidence> evidence_;
+  at::Tensor given_;                            // the layer's output in its own shape
+  at::Tensor activations_;                      // as it is seen
+  std::shared_ptr<const Reshape> reshape_;      // null: as it is
+  std::shared_ptr<const std::string> problem_;  // why the layout cannot be told; null where it can
+  std::shared_ptr<bool> used_gradients_ = std::make_shared<bool>(false);
 };
-
-namespace detail {
-
-/// The dtype in which maps are computed.
-inline at::ScalarType map_dtype(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
-
-}  // namespace detail
 
 }  // namespace sightglass

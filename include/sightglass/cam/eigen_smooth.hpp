@@ -42,9 +42,12 @@ inline at::Tensor first_component(const at::Tensor& weighted) {
 /// definition, not theirs.
 template <class Method = GradCam>
 struct EigenSmoothed {
+  /// Whose weighted activations are looked at.
   Method method = {};
+  /// That of the method.
   static constexpr Tail tail = detail::tail_for<Method>;
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     if constexpr (detail::has_weighted<Method>) {
       return detail::first_component(method.weighted(cut));

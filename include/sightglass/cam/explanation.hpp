@@ -17,6 +17,7 @@ enum class Status {
   not_finite,            ///< NaN or infinity in the map or in the gradients
 };
 
+/// The status in words, as its enumerator is called.
 inline const char* to_string(Status status) {
   switch (status) {
     case Status::ok:

@@ -75,10 +75,10 @@ inline Concepts factorise(const at::Tensor& activations, int64_t count = 5, int6
   detail::check_activations(activations);
   const at::Tensor rectified = activations.to(at::kDouble).relu();
   const at::Tensor matrix = rectified.movedim(1, -1).reshape({-1, activations.size(1)});
-  TORCH_CHECK(count > 0 && count <= std::min(matrix.size(0), matrix.size(1)), "count: came ", count,
+  TORCH_CHECK(count > 0 && count <= std::min(matrix.size(0), matrix.size(1)), "count: got ", count,
               " concepts, expected 1 to ", std::min(matrix.size(0), matrix.size(1)), " for activations ",
               activations.sizes());
-  TORCH_CHECK(rounds >= 0, "rounds: came ", rounds, ", expected none or more");
+  TORCH_CHECK(rounds >= 0, "rounds: got ", rounds, ", expected none or more");
   TORCH_CHECK(matrix.isfinite().all().item<bool>(), "activations: hold NaN or infinity");
   const auto [left, right] = detail::factorise(matrix, count, rounds);
   const at::Tensor order = (left.norm(2, 0) * right.norm(2, 1)).argsort(0, /*descending=*/true);
@@ -101,7 +101,7 @@ inline Concepts factorise(const at::Tensor& activations, int64_t count = 5, int6
 /// behind global average pooling it is the same.
 inline at::Tensor outputs_of_concepts(const Cut& cut, const at::Tensor& vectors) {
   const at::Tensor a = cut.activations();
-  TORCH_CHECK(vectors.dim() == 2 && vectors.size(1) == a.size(1), "vectors: came ", vectors.sizes(), ", expected [K, ",
+  TORCH_CHECK(vectors.dim() == 2 && vectors.size(1) == a.size(1), "vectors: got ", vectors.sizes(), ", expected [K, ",
               a.size(1), "] for activations ", a.sizes());
   std::vector<int64_t> shape = a.sizes().vec();
   shape[0] = vectors.size(0);

@@ -23,12 +23,12 @@ enum class Fusion {
 /// Each map is normalised to [0, 1] (tanh: divided by its maximum), enlarged to the size of the largest, and fused
 /// there; scores, targets and input size are the first's. Throws when there is none, or batches differ.
 inline Explanation fuse(const std::vector<Explanation>& explanations, Fusion fusion = Fusion::mean) {
-  TORCH_CHECK(!explanations.empty(), "explanations: came none; give at least one");
+  TORCH_CHECK(!explanations.empty(), "explanations: got none; give at least one");
   std::vector<int64_t> size = explanations.front().map().sizes().slice(1).vec();
   for (const Explanation& each : explanations) {
     const at::IntArrayRef own = each.map().sizes();
     TORCH_CHECK(own.size() == size.size() + 1 && own[0] == explanations.front().map().size(0),
-                "explanations: their maps must be of one batch; came ", explanations.front().map().sizes(), " and ",
+                "explanations: their maps must be of one batch; got ", explanations.front().map().sizes(), " and ",
                 own);
     for (size_t d = 0; d < size.size(); ++d) size[d] = std::max(size[d], own[d + 1]);
   }

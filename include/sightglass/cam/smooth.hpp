@@ -20,7 +20,7 @@ struct Smoothed {
   std::vector<double> strengths = {0.9, 1.0, 1.1};
 
   at::Tensor operator()(const Cut& cut) const {
-    TORCH_CHECK(!strengths.empty(), "strengths: came none; 1.0 is the input as it is");
+    TORCH_CHECK(!strengths.empty(), "strengths: got none; 1.0 is the input as it is");
     const at::Tensor x = cut.input();
     const at::Tensor images = at::arange(x.size(0), at::kLong);
     at::Tensor sum;

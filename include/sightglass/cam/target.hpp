@@ -57,7 +57,7 @@ class Target {
 
   /// The score of a class, less `alpha` times the mean score of others (Zhang 2025, Finer-CAM).
   static Target difference(int64_t index, const std::vector<int64_t>& others, double alpha = 1.0) {
-    TORCH_CHECK(!others.empty(), "others: came no classes; give those to compare with");
+    TORCH_CHECK(!others.empty(), "others: got no classes; give those to compare with");
     const Classes classes = constant(index);
     return {"class " + std::to_string(index) + " against others", classes,
             [score = score_of(classes), others, alpha](const at::Tensor& output) {
@@ -70,7 +70,7 @@ class Target {
   /// The same with classes for each image: `own` `[N]` and `others` `[N, K]` int64.
   static Target difference(const at::Tensor& own, const at::Tensor& others, double alpha = 1.0) {
     TORCH_CHECK(own.dim() == 1 && others.dim() == 2 && others.size(0) == own.size(0) && others.size(1) > 0,
-                "own, others: came ", own.sizes(), " and ", others.sizes(), ", expected [N] and [N, K]");
+                "own, others: got ", own.sizes(), " and ", others.sizes(), ", expected [N] and [N, K]");
     return difference_of(from_tensor(own), others, alpha);
   }
 
@@ -79,15 +79,14 @@ class Target {
   static Target segmentation(int64_t index, const at::Tensor& mask) {
     return {"class " + std::to_string(index) + " within the mask", nullptr,
             [index, mask](const at::Tensor& output) {
-              TORCH_CHECK(output.dim() == 4, "target: a segmentation target needs an output [N, classes, H, W], came ",
+              TORCH_CHECK(output.dim() == 4, "target: a segmentation target needs an output [N, classes, H, W], got ",
                           output.sizes());
               check_index(index, output.size(1));
               const at::Tensor plane = output.select(1, index);
               TORCH_CHECK((mask.dim() == 2 || mask.dim() == 3) &&
                               mask.sizes().slice(static_cast<size_t>(mask.dim() - 2)) == plane.sizes().slice(1) &&
                               (mask.dim() == 2 || mask.size(0) == plane.size(0)),
-                          "mask: came ", mask.sizes(), ", expected [H, W] or [N, H, W] of the output's ",
-                          plane.sizes());
+                          "mask: got ", mask.sizes(), ", expected [H, W] or [N, H, W] of the output's ", plane.sizes());
               return (plane * detail::moved_to(plane.device(), mask).ne(0).to(plane.dtype())).flatten(1).sum(1);
             },
             [index, mask](const at::Tensor& /*output*/, const at::Tensor& images) {
@@ -100,9 +99,9 @@ class Target {
   static Target box(int64_t box_index, int64_t index) {
     return {"class " + std::to_string(index) + " of box " + std::to_string(box_index), nullptr,
             [box_index, index](const at::Tensor& output) {
-              TORCH_CHECK(output.dim() == 3, "target: a box target needs an output [N, boxes, classes], came ",
+              TORCH_CHECK(output.dim() == 3, "target: a box target needs an output [N, boxes, classes], got ",
                           output.sizes());
-              TORCH_CHECK(box_index >= 0 && box_index < output.size(1), "box_index: came ", box_index,
+              TORCH_CHECK(box_index >= 0 && box_index < output.size(1), "box_index: got ", box_index,
                           ", the model gives ", output.size(1), " boxes");
               check_index(index, output.size(2));
               return output.select(1, box_index).select(1, index);
@@ -113,7 +112,7 @@ class Target {
   at::Tensor scores(const at::Tensor& output) const {
     at::Tensor score = is_output_at_class() ? score_of(rule_->classes)(as_classes(output)) : rule_->score(output);
     TORCH_CHECK(score.defined() && score.dim() == 1 && score.size(0) == output.size(0), "target: ", rule_->name,
-                " must give one number an image, [", output.size(0), "]; came ",
+                " must give one number an image, [", output.size(0), "]; got ",
                 score.defined() ? c10::str(score.sizes()) : std::string("nothing"));
     return score;
   }
@@ -167,7 +166,7 @@ class Target {
     const at::Tensor saved = others.clone();
     return {"classes against others", classes,
             [score = score_of(classes), saved, alpha](const at::Tensor& output) {
-              TORCH_CHECK(saved.size(0) == output.size(0), "others: came classes for ", saved.size(0),
+              TORCH_CHECK(saved.size(0) == output.size(0), "others: got classes for ", saved.size(0),
                           " images, the batch has ", output.size(0));
               return score(output) - output.gather(1, detail::moved_to(output.device(), saved)).mean(1) * alpha;
             },
@@ -179,7 +178,7 @@ class Target {
   }
 
   static void check_index(int64_t index, int64_t classes) {
-    TORCH_CHECK(index >= 0 && index < classes, "target: came class ", index, ", the model gives ", classes,
+    TORCH_CHECK(index >= 0 && index < classes, "target: got class ", index, ", the model gives ", classes,
                 " classes (0 to ", classes - 1, ")");
   }
 
@@ -187,7 +186,7 @@ class Target {
   static at::Tensor as_classes(const at::Tensor& output) { return output.dim() == 1 ? output.unsqueeze(1) : output; }
 
   static void check_output(const at::Tensor& output) {
-    TORCH_CHECK(output.dim() == 2, "target: a class needs an output [N, classes], came ", output.sizes(),
+    TORCH_CHECK(output.dim() == 2, "target: a class needs an output [N, classes], got ", output.sizes(),
                 "; use Target::segmentation, Target::box, or a function of the output");
   }
 
@@ -208,7 +207,7 @@ class Target {
     TORCH_CHECK(
         indices.defined() && indices.dim() == 1 && at::isIntegralType(indices.scalar_type(), false) &&
             indices.numel() > 0,
-        "target: class indices must be an int64 tensor [N], came ",
+        "target: class indices must be an int64 tensor [N], got ",
         indices.defined() ? c10::str(indices.scalar_type(), " ", indices.sizes()) : std::string("an undefined tensor"));
     const auto lowest = indices.min().item<int64_t>();
     const auto highest = indices.max().item<int64_t>();
@@ -217,7 +216,7 @@ class Target {
     return [indices = indices.to(at::kLong, /*non_blocking=*/false, /*copy=*/true), lowest,
             highest](const at::Tensor& output) {
       check_output(output);
-      TORCH_CHECK(indices.size(0) == output.size(0), "target: came ", indices.size(0), " class indices for a batch of ",
+      TORCH_CHECK(indices.size(0) == output.size(0), "target: got ", indices.size(0), " class indices for a batch of ",
                   output.size(0), "; give one an image, or one for all");
       check_index(lowest, output.size(1));
       check_index(highest, output.size(1));

@@ -24,6 +24,7 @@ namespace sightglass {
 /// it; ends with its scope or `remove()`.
 class [[nodiscard]] BackwardHook {
  public:
+  /// At a layer that is given by handle, or by `layer(model, name)`.
   template <class Fn>
   BackwardHook(Layer layer, Fn fn) : watch_(std::make_shared<Hook<Fn>>(layer, std::move(fn)), layer) {
     static_assert(std::is_invocable_v<Fn&, const Layer&, const at::Tensor&, const at::Tensor&>,

@@ -66,7 +66,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
 
   void miss(const std::string& why) override;
 
-  void wonder(const std::string& why) override;
+  void read_elsewhere(const std::string& why) override;
 
   void about_to_change(const void* storage) override;
 
@@ -93,7 +93,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   std::vector<Call> calls_;
   size_t first_ = 0;      ///< number of the first call kept
   std::string missed_;    ///< why the latest call could not be followed
-  std::string wondered_;  ///< what else read a parameter of the layer, before its first call
+  std::string read_elsewhere_;  ///< what else read a parameter of the layer, before its first call
 };
 
 }  // namespace detail

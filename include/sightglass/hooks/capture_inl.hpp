@@ -37,7 +37,7 @@ SIGHTGLASS_INLINE void CaptureStore::leave(const Tensors& inputs, Tensors& outpu
     });
   }
   missed_.clear();
-  wondered_.clear();
+  read_elsewhere_.clear();
   calls_.push_back(std::move(call));
 }
 
@@ -46,9 +46,9 @@ SIGHTGLASS_INLINE void CaptureStore::miss(const std::string& why) {
   missed_ = why;
 }
 
-SIGHTGLASS_INLINE void CaptureStore::wonder(const std::string& why) {
+SIGHTGLASS_INLINE void CaptureStore::read_elsewhere(const std::string& why) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (wondered_.empty()) wondered_ = why;
+  if (read_elsewhere_.empty()) read_elsewhere_ = why;
 }
 
 SIGHTGLASS_INLINE void CaptureStore::about_to_change(const void* storage) {
@@ -82,14 +82,14 @@ SIGHTGLASS_INLINE std::vector<CaptureStore::Call> CaptureStore::calls() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   TORCH_CHECK(missed_.empty(), "capture of layer \"", name_, "\": its latest call could not be followed: ", missed_,
               advice());
-  TORCH_CHECK(!calls_.empty() || wondered_.empty(), "capture of layer \"", name_,
-              "\": the layer has not run since the capture was made on this thread: ", wondered_);
+  TORCH_CHECK(!calls_.empty() || read_elsewhere_.empty(), "capture of layer \"", name_,
+              "\": the layer has not run since the capture was made on this thread: ", read_elsewhere_);
   TORCH_CHECK(
       !calls_.empty(), "capture of layer \"", name_,
       "\": the layer has not run since the capture was made on this thread, or has run without reading any of its "
       "parameters",
       remedy_.empty() ? "" : " (then " + remedy_ + ")",
-      "; a capture made inside a c10::InferenceMode or autocast scope sleeps when the scope ends: make it before");
+      "; a capture made inside a c10::InferenceMode or autocast scope ends with that scope: make it before");
   return calls_;
 }
 
@@ -166,12 +166,7 @@ SIGHTGLASS_INLINE at::Tensor Capture::first(const std::vector<at::Tensor>& tenso
 }
 
 SIGHTGLASS_INLINE size_t Capture::index_of(const detail::CaptureStore::Call& call, const std::string& key) const {
-  std::vector<std::string> keys = call.keys;
-  for (size_t i = keys.size(); i < call.outputs.size(); ++i) keys.push_back(std::to_string(i));
-  const std::optional<size_t> index = detail::index_of_path(keys, key);
-  TORCH_CHECK(index.has_value(), "capture of layer \"", name_, "\": it has no output \"", key, "\"; it gives ",
-              detail::quoted_list(keys));
-  return *index;
+  return detail::index_of_output("capture of layer \"" + name_ + "\"", call.keys, call.outputs.size(), key);
 }
 
 SIGHTGLASS_INLINE at::Tensor Capture::gradient_of(const detail::CaptureStore::Call& call, size_t output) const {

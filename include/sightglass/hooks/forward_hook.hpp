@@ -20,6 +20,7 @@ namespace sightglass {
 /// that made it; ends with its scope or `remove()`.
 class [[nodiscard]] ForwardHook {
  public:
+  /// At a layer that is given by handle, or by `layer(model, name)`.
   template <class Fn>
   ForwardHook(Layer layer, Fn fn) : watch_(std::make_shared<Hook<Fn>>(layer, std::move(fn)), layer) {}
 

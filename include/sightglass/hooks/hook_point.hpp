@@ -14,6 +14,7 @@ namespace sightglass {
 /// Registered as any other submodule, it has a name and no parameters. One thread-local read when nobody watches.
 class HookPointImpl : public torch::nn::Module, public detail::Announcing {
  public:
+  /// Returns `x`, or what a hook has put in its place.
   at::Tensor forward(at::Tensor x) {
     if (detail::listener() == nullptr) return x;
     std::vector<at::Tensor> values{std::move(x)};

@@ -260,9 +260,12 @@ class Hooked : public torch::nn::ModuleHolder<detail::HookedBase<typename Holder
  public:
   template <class Made = Impl, class = std::enable_if_t<std::is_default_constructible_v<Made>>>
   Hooked() : Hooked(std::make_shared<Made>()) {}
+  /// An empty holder.
   Hooked(std::nullptr_t /*none*/) : torch::nn::ModuleHolder<Base>(nullptr) {}  // NOLINT(google-explicit-constructor)
+  /// Holds a module that is there.
   Hooked(std::shared_ptr<Base> module)  // NOLINT(google-explicit-constructor): as any holder
       : torch::nn::ModuleHolder<Base>(std::move(module)) {}
+  /// Made of the arguments that the layer is made of.
   template <class Head, class... Tail,
             class = std::enable_if_t<!(sizeof...(Tail) == 0 &&
                                        (std::is_base_of_v<torch::nn::ModuleHolder<Base>, std::decay_t<Head>> ||
@@ -270,9 +273,12 @@ class Hooked : public torch::nn::ModuleHolder<detail::HookedBase<typename Holder
   explicit Hooked(Head&& head, Tail&&... tail)
       : Hooked(std::shared_ptr<Base>(std::make_shared<Impl>(std::forward<Head>(head), std::forward<Tail>(tail)...))) {}
 
+  /// The module, with its own type.
   Impl* operator->() { return static_cast<Impl*>(this->get()); }
+  /// The same for a holder that is not changed.
   const Impl* operator->() const { return static_cast<const Impl*>(this->get()); }
 
+  /// Calls `forward`.
   template <class... Arguments>
   auto operator()(Arguments&&... arguments)
       -> decltype(std::declval<Impl&>().forward(std::forward<Arguments>(arguments)...)) {

@@ -11,6 +11,7 @@
 #include "sightglass/cam/explain.hpp"
 #include "sightglass/metrics/drop_increase.hpp"
 #include "sightglass/metrics/similarity.hpp"
+#include "sightglass/model/detail/runner.hpp"
 #include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
@@ -51,7 +52,7 @@ class ChunkedExplainer {
       : model_(model),
         layer_(layer),
         method_(method),
-        output_(model.forward(input)),
+        output_(Runner(model, {layer}).forward(input)),
         target_(target),
         confidence_(options.confidence.value_or(target)),
         runs_(options.runs),

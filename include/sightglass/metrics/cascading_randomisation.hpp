@@ -89,7 +89,7 @@ template <class Method>
 CascadingRandomisation cascading_randomisation(const Model& model, const at::Tensor& input, const Layer& layer,
                                                const Method& method, const Target& target = {},
                                                const CascadingRandomisationOptions& options = {}) {
-  TORCH_CHECK(options.draws > 0, "draws: came ", options.draws, ", expected at least 1");
+  TORCH_CHECK(options.draws > 0, "draws: got ", options.draws, ", expected at least 1");
   const detail::NoGraph no_graph;
   const Pass pass(model, input, {layer}, detail::tail_for<Method>);
   const Explanation original = pass.explain(0, method, target);
@@ -98,12 +98,13 @@ CascadingRandomisation cascading_randomisation(const Model& model, const at::Ten
   CascadingRandomisation found;
   detail::Likeness likeness(original);
   RandomisedParameters parameters(model);
+  const Model as_it_is = model.plain();  // an optimised form holds the weights as they were before
   const auto all = static_cast<int64_t>(parameters.size());
   for (int64_t done = 1; done <= all; ++done) {
     const auto module = static_cast<size_t>(all - done);
     parameters.randomise(module, options.seed);
     found.layers.push_back(parameters.name(module));
-    likeness.add(explain(model, input, layer, method, same));
+    likeness.add(explain(as_it_is, input, layer, method, same));
     if (!detail::goes_on(options.runs, done, all)) throw Cancelled();
   }
   found.rank_correlation = likeness.by_rank();

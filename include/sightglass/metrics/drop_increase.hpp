@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "sightglass/cam/explanation.hpp"
+#include "sightglass/model/detail/runner.hpp"
 #include "sightglass/model/model.hpp"
 #include "sightglass/cam/detail/random.hpp"
 #include "sightglass/cam/target.hpp"
@@ -53,11 +54,12 @@ inline DropIncrease drop_increase(const Model& model, const at::Tensor& input, c
   detail::check_batch(explanation, input);
   model.check_evaluation();
   const detail::NoGraph no_graph;
-  const at::Tensor output = model.forward(input);
+  const detail::Runner runner(model);
+  const at::Tensor output = runner.forward(input);
   const Target of_images = target.of(output, at::arange(input.size(0), at::kLong));
   const at::Tensor y = target.scores(output);
   const auto score = [&](const at::Tensor& map) {
-    return of_images.scores(model.forward(detail::masked_by(map, input)));
+    return of_images.scores(runner.forward(detail::masked_by(map, input)));
   };
   const auto increase = [&](const at::Tensor& masked) { return masked.gt(y).to(y.dtype()); };
 

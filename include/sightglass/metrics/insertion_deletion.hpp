@@ -8,6 +8,7 @@
 
 #include "sightglass/cam/detail/chunks.hpp"
 #include "sightglass/cam/explanation.hpp"
+#include "sightglass/model/detail/runner.hpp"
 #include "sightglass/model/model.hpp"
 #include "sightglass/cam/target.hpp"
 #include "sightglass/metrics/detail/check.hpp"
@@ -38,7 +39,7 @@ namespace detail {
 
 /// `[N]`: the area under the target's scores when of each image `x[i]` ever more of the places `order[i]` (`[P]`) are
 /// taken from `to[i]`.
-inline at::Tensor area_under_change(const Model& model, const Target& target, const at::Tensor& output,
+inline at::Tensor area_under_change(const Runner& runner, const Target& target, const at::Tensor& output,
                                     const at::Tensor& x, const at::Tensor& to, const at::Tensor& order,
                                     const InsertionDeletionOptions& options, int64_t& done, int64_t all) {
   const int64_t places = order.size(1);
@@ -52,7 +53,7 @@ inline at::Tensor area_under_change(const Model& model, const Target& target, co
           for (int64_t step = first; step < last; ++step) {
             variants.push_back(at::where(rank_map.lt(places * step / options.steps), to[image], x[image]));
           }
-          return target.of(output, of_image(image, last - first)).scores(model.forward(at::stack(variants)));
+          return target.of(output, of_image(image, last - first)).scores(runner.forward(at::stack(variants)));
         });
     areas.push_back(at::trapezoid(curve, 1.0 / static_cast<double>(options.steps)));
   }
@@ -70,17 +71,18 @@ inline at::Tensor area_under_change(const Model& model, const Target& target, co
 inline InsertionDeletion insertion_deletion(const Model& model, const at::Tensor& input, const Explanation& explanation,
                                             const Target& target = {}, const InsertionDeletionOptions& options = {}) {
   detail::check_batch(explanation, input);
-  TORCH_CHECK(options.steps > 0, "steps: came ", options.steps, ", expected at least 1");
+  TORCH_CHECK(options.steps > 0, "steps: got ", options.steps, ", expected at least 1");
   model.check_evaluation();
   const detail::NoGraph no_graph;
-  const at::Tensor output = model.forward(input);
+  const detail::Runner runner(model);
+  const at::Tensor output = runner.forward(input);
   const at::Tensor order = detail::places_by_relevance(explanation, input.sizes().slice(2));
   const at::Tensor baseline = at::full_like(input, options.baseline);
   int64_t done = 0;
   const int64_t areas_to_run = options.reference == Reference::computed ? 4 : 2;
   const int64_t all = areas_to_run * input.size(0) * (options.steps + 1);
   const auto area = [&](const at::Tensor& from, const at::Tensor& to, const at::Tensor& in_order) {
-    return detail::area_under_change(model, target, output, from, to, in_order, options, done, all);
+    return detail::area_under_change(runner, target, output, from, to, in_order, options, done, all);
   };
   InsertionDeletion areas;
   areas.insertion = area(baseline, input, order);

@@ -43,7 +43,7 @@ inline at::Tensor plane_dot(const at::Tensor& a, const at::Tensor& b) { return (
 /// for Attribution Methods", without their noise; they solve directly, with SciPy.
 inline at::Tensor linear_imputation(const at::Tensor& images, const at::Tensor& removed,
                                     const LinearImputationOptions& options = {}) {
-  TORCH_CHECK(images.dim() == 4 && removed.dim() == 4 && removed.scalar_type() == at::kBool, "images: came ",
+  TORCH_CHECK(images.dim() == 4 && removed.dim() == 4 && removed.scalar_type() == at::kBool, "images: got ",
               images.sizes(), " and removed ", removed.sizes(), "; expected [M, C, H, W] and bool [M, 1, H, W]");
   const at::Tensor kept = removed.logical_not();
   TORCH_CHECK(kept.flatten(1).any(1).all().item<bool>(), "removed: an image has no pixel left to fill others from");

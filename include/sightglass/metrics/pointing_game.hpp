@@ -26,7 +26,7 @@ class PointingGame {
   /// box is. Throws for a box that is empty or not in the picture.
   void add(const Explanation& explanation, int64_t image, const Box& box, int64_t height, int64_t width) {
     TORCH_CHECK(0 <= box.x0 && box.x0 < box.x1 && box.x1 <= width && 0 <= box.y0 && box.y0 < box.y1 && box.y1 <= height,
-                "box: came x ", box.x0, " to ", box.x1, ", y ", box.y0, " to ", box.y1, " for a picture of ", width,
+                "box: got x ", box.x0, " to ", box.x1, ", y ", box.y0, " to ", box.y1, " for a picture of ", width,
                 " x ", height, " pixels");
     const auto [x, y] = explanation.peak(image, height, width);
     hits_ += box.x0 <= x && x < box.x1 && box.y0 <= y && y < box.y1 ? 1 : 0;

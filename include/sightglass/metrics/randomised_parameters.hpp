@@ -17,8 +17,9 @@ namespace sightglass {
 /// have their values back, bit for bit.
 ///
 /// The values are changed where they are, so nobody else may use the model meanwhile: neither another thread nor a copy
-/// that shares its parameters. What autograd noted of the parameters stays valid afterwards. Takes as much memory as
-/// the parameters do.
+/// that shares its parameters. What autograd noted of the parameters stays valid afterwards; therefore a
+/// `Model::optimised` does not notice either, and runs on with the values before: take `Model::plain`. Takes as much
+/// memory as the parameters do.
 class RandomisedParameters {
  public:
   /// Throws for a model without parameters, as a frozen one is.

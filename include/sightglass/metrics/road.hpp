@@ -8,6 +8,7 @@
 
 #include "sightglass/cam/detail/chunks.hpp"
 #include "sightglass/cam/explanation.hpp"
+#include "sightglass/model/detail/runner.hpp"
 #include "sightglass/model/model.hpp"
 #include "sightglass/cam/detail/random.hpp"
 #include "sightglass/cam/target.hpp"
@@ -53,10 +54,10 @@ inline at::Tensor first_of_order(const at::Tensor& order, const std::vector<doub
 }
 
 inline void check_road(const at::Tensor& input, const RoadOptions& options) {
-  TORCH_CHECK(input.dim() == 4, "input: came ", input.sizes(), ", expected [N, C, H, W]");
-  TORCH_CHECK(!options.percentiles.empty(), "percentiles: came none; give at least one");
+  TORCH_CHECK(input.dim() == 4, "input: got ", input.sizes(), ", expected [N, C, H, W]");
+  TORCH_CHECK(!options.percentiles.empty(), "percentiles: got none; give at least one");
   for (const double percentile : options.percentiles) {
-    TORCH_CHECK(percentile >= 0 && percentile < 100, "percentiles: came ", percentile, ", expected 0 to below 100");
+    TORCH_CHECK(percentile >= 0 && percentile < 100, "percentiles: got ", percentile, ", expected 0 to below 100");
   }
 }
 
@@ -75,7 +76,8 @@ inline Road road(const Model& model, const at::Tensor& input, const Explanation&
   detail::check_road(input, options);
   model.check_evaluation();
   const detail::NoGraph no_graph;
-  const at::Tensor output = model.forward(input);
+  const detail::Runner runner(model);
+  const at::Tensor output = runner.forward(input);
   const at::IntArrayRef size = input.sizes().slice(2);
   const at::Tensor most = detail::places_by_relevance(explanation, size).to(input.device());
   const at::Tensor random = detail::places_at_random(most, options.seed);
@@ -91,7 +93,7 @@ inline Road road(const Model& model, const at::Tensor& input, const Explanation&
         const at::Tensor removed = all.slice(0, first, last);
         const at::Tensor images = input[image].unsqueeze(0).expand({last - first, -1, -1, -1});
         const at::Tensor filled = linear_imputation(images, removed, options.imputation) + noise * removed;
-        return target.of(output, detail::of_image(image, last - first)).scores(model.forward(filled));
+        return target.of(output, detail::of_image(image, last - first)).scores(runner.forward(filled));
       });
   return {scores.slice(1, 0, shares), scores.slice(1, shares, 2 * shares), scores.slice(1, 2 * shares)};
 }

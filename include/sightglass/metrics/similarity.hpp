@@ -9,7 +9,7 @@ namespace sightglass {
 namespace detail {
 
 inline void check_same_maps(const at::Tensor& a, const at::Tensor& b) {
-  TORCH_CHECK(a.dim() >= 2 && a.sizes() == b.sizes(), "maps: came ", a.sizes(), " and ", b.sizes(),
+  TORCH_CHECK(a.dim() >= 2 && a.sizes() == b.sizes(), "maps: got ", a.sizes(), " and ", b.sizes(),
               "; expected two of one shape, [N, *S]");
 }
 
@@ -51,7 +51,7 @@ inline at::Tensor rank_correlation(const at::Tensor& a, const at::Tensor& b) {
 /// 2004, "Image Quality Assessment: From Error Visibility to Structural Similarity".
 inline at::Tensor structural_similarity(const at::Tensor& a, const at::Tensor& b) {
   detail::check_same_maps(a, b);
-  TORCH_CHECK(a.dim() == 3 && a.size(1) >= 11 && a.size(2) >= 11, "maps: came ", a.sizes(),
+  TORCH_CHECK(a.dim() == 3 && a.size(1) >= 11 && a.size(2) >= 11, "maps: got ", a.sizes(),
               "; expected [N, h, w] of at least 11 x 11");
   const at::Tensor bell = at::arange(-5, 6, a.options().dtype(at::kDouble)).square().div(-2 * 1.5 * 1.5).exp();
   const at::Tensor window = (bell.unsqueeze(1) * bell / bell.sum().square()).view({1, 1, 11, 11});

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -16,15 +15,26 @@
 #include "sightglass/hooks/detail/watch.hpp"
 #include "sightglass/trace/learning/members.hpp"
 #include "sightglass/trace/structure.hpp"
-#include "sightglass/trace/script/traced.hpp"
+#include "sightglass/trace/script/script.hpp"
 
 namespace sightglass {
+
+namespace detail {
+class Runner;
+}
+
+/// Whether what lies behind a layer, the tail, will be run again with other activations.
+enum class Tail { once, again };
 
 /// A model to explain: anything that gives a tensor, or a list, tuple or dictionary of tensors, for a picture.
 ///
 /// A `torch::nn` handle, shared pointer or module, a `torch::jit::Module`, or one of them with a function beside it
 /// where it takes more than a tensor: `Model(net, [&](const Tensor& x) { return net->forward(x, mask); })`,
 /// `Model(script, [&](const Tensor& x) { return script.forward({x, table}); })`.
+///
+/// Hooks and captures of yours hear each run of the whole model as it is, by whomever: an explanation's own, those that
+/// a method or a metric adds on other inputs, listing and summing up. They do not hear what lies behind a layer run
+/// again with other activations, nor an `optimised` model.
 class Model {
  public:
   using Forward = std::function<c10::IValue(const at::Tensor&)>;
@@ -56,12 +66,14 @@ class Model {
   Model output(size_t index) const { return output(std::to_string(index)); }
 
   /// The same model for many explanations: what lies before a layer needs no graph, so from the second explanation at a
-  /// layer on it runs in another form, frozen, batch norm folded into convolutions, and laid out for the CPU.
+  /// layer on it runs in another form, frozen, batch norm folded into convolutions, and laid out for the CPU. Metrics,
+  /// which need no graph at all, run all of it so.
   ///
-  /// Made at the first explanation, for a `torch::nn` model once for each size of the input (by tracing, so its
-  /// `forward` must not choose by values), and checked against it: activations and output agree to 1e-3 of the largest
-  /// value (1e-6 is usual), or the model runs as it is, with a warning. Copies share what is made; it holds the weights
-  /// once more. Weights that are written later are noticed. Hooks of others do not see such runs.
+  /// Made at the first explanation (or a metric's first run), for a `torch::nn` model once for each size of the input
+  /// (by tracing, so its `forward` must not choose by values), and checked against it: activations and output agree to
+  /// 1e-3 of the largest value (1e-6 is usual), or the model runs as it is, with a warning. Copies share what is made;
+  /// it holds the weights once more. Weights that are written later are noticed. Hooks do not hear such runs (see
+  /// above).
   Model optimised() const {
     Model copy = *this;
     copy.splits_ = std::make_shared<detail::Splits>();
@@ -157,31 +169,16 @@ class Model {
     return all;
   }
 
-  /// Tells `subscriber` of the calls of `layer` in `forward` above.
-  detail::Watch watch(std::shared_ptr<detail::Subscriber> subscriber, const Layer& layer) const {
+  /// Tells `subscriber` of the calls of `layer` in `forward` above, by `tracker`.
+  detail::Watch watch(std::shared_ptr<detail::Subscriber> subscriber, const Layer& layer,
+                      std::shared_ptr<detail::Tracker> tracker = detail::Tracker::of_thread()) const {
     const auto by = runs_marked() ? detail::Watch::By::marks : detail::Watch::By::operations;
-    return detail::Watch(std::move(subscriber), layer, by);
+    return detail::Watch(std::move(subscriber), layer, by, std::move(tracker));
   }
-
-  /// What the model is split into at the first of `layers`; null where it is not optimised, or not yet for this input.
-  std::shared_ptr<const detail::Split> split(const std::vector<Layer>& layers, const at::Tensor& input) const {
-    return splits_ == nullptr ? nullptr : splits_->find(key(layers, input));
-  }
-  /// Whether a pass on `input` has to tell `learn_split` what it gave.
-  bool wants_split(const std::vector<Layer>& layers, const at::Tensor& input) const {
-    return splits_ != nullptr && splits_->misses(key(layers, input));
-  }
-  void learn_split(const std::vector<Layer>& layers, const at::Tensor& input,
-                   const std::function<at::Tensor(const void* place)>& activations_at, const at::Tensor& output) const {
-    splits_->learn(
-        key(layers, input), [&] { return make_split(layers, input); }, input, activations_at, output);
-  }
-  /// Whether a split holds for batches of any size.
-  bool splits_hold_for_any_batch() const { return runs_marked(); }
-  /// Whether a split is stale once the model is in training mode.
-  bool splits_know_training() const { return runs_marked(); }
 
  private:
+  friend class detail::Runner;
+
   /// `forward` of a module with its own type; abstract bases too.
   template <class Net>
   static auto forward_of(const Net& net) {
@@ -204,32 +201,6 @@ class Model {
 
   /// True where we run a copy of the graph with marks, not the model's own `forward`.
   bool runs_marked() const { return script_ != nullptr && forward_ == nullptr; }
-
-  detail::Splits::Key key(const std::vector<Layer>& layers, const at::Tensor& input) const {
-    return detail::Splits::key(layers, input, splits_hold_for_any_batch());
-  }
-
-  std::shared_ptr<const detail::Split> make_split(const std::vector<Layer>& layers, const at::Tensor& input) const {
-    std::set<const void*> places;
-    for (const Layer& layer : layers) places.insert(layer.place().key);
-    const auto dims = static_cast<size_t>(input.dim());
-    if (runs_marked()) {
-      return std::make_shared<const detail::Split>(*script_->marked_graph(), script_->object(), places, dims, output_);
-    }
-    TORCH_CHECK(script_ == nullptr, "a function runs the TorchScript model, which is not looked into");
-    const detail::Traced traced = trace(layers, input);
-    return std::make_shared<const detail::Split>(*traced.graph, traced.self._ivalue(), places, dims);
-  }
-
-  detail::Traced trace(const std::vector<Layer>& layers, const at::Tensor& input) const {
-    std::vector<detail::Watch> watches;
-    for (const Layer& layer : layers) {
-      watches.push_back(watch(std::make_shared<detail::TraceMark>(layer.place().key), layer));
-    }
-    std::vector<at::Tensor> state = module_->parameters();
-    for (const at::Tensor& buffer : module_->buffers()) state.push_back(buffer);
-    return detail::trace([this](const at::Tensor& x) { return forward(x); }, state, input);
-  }
 
   std::shared_ptr<torch::nn::Module> module_;
   Forward forward_;

@@ -15,6 +15,7 @@
 
 #include "sightglass/opencv/colour_map.hpp"
 #include "sightglass/opencv/detail/frame.hpp"
+#include "sightglass/opencv/detail/names.hpp"
 
 namespace sightglass {
 
@@ -102,19 +103,30 @@ inline void draw_line(cv::Mat& canvas, const Frame& frame, const Series& line, c
   finish();
 }
 
+inline std::vector<std::string> names_of(const std::vector<Series>& lines) {
+  std::vector<std::string> names;
+  names.reserve(lines.size());
+  for (const Series& line : lines) names.push_back(line.name);
+  return names;
+}
+
+/// How many lines a legend of this height has room for.
+inline int legend_rows(int height) { return std::max(1, height / 12); }
+
 /// Names in their colours, a line each, in several columns where they are too many for the height.
 inline void draw_legend(cv::Mat& canvas, const cv::Rect& box, const std::vector<Series>& lines) {
   if (lines.empty() || box.width < 40) return;
   const int count = static_cast<int>(lines.size());
-  const int rows = std::max(1, std::min(count, box.height / 13));
+  const int rows = std::min(count, legend_rows(box.height));
   const int columns = (count + rows - 1) / rows, width = box.width / columns;
   const double pitch = std::min(18.0, static_cast<double>(box.height) / rows);
+  const std::vector<std::string> names = told_apart(names_of(lines), width - 26, tick_text);
   for (int i = 0; i < count; ++i) {
     const int left = box.x + i / rows * width;
     const double middle = box.y + (i % rows + 0.5) * pitch;
     const cv::Rect swatch(left, static_cast<int>(middle) - 2, 14, 4);
     cv::rectangle(canvas, swatch, colour_of(lines, static_cast<size_t>(i)), cv::FILLED);
-    const Text name = elide(lines[static_cast<size_t>(i)].name, width - 26, tick_text);
+    const Text name{names[static_cast<size_t>(i)], tick_text};
     draw(canvas, name, {left + 20.0, middle + name.height / 2}, chart_ink());
   }
 }
@@ -123,7 +135,7 @@ inline void draw_legend(cv::Mat& canvas, const cv::Rect& box, const std::vector<
 inline int legend_width(const std::vector<Series>& lines, int height) {
   double widest = 0;
   for (const Series& line : lines) widest = std::max(widest, Text{printable(line.name), tick_text}.width());
-  const int rows = std::max(1, height / 13), columns = (static_cast<int>(lines.size()) + rows - 1) / rows;
+  const int rows = legend_rows(height), columns = (static_cast<int>(lines.size()) + rows - 1) / rows;
   return std::max(1, columns) * (static_cast<int>(std::ceil(widest)) + 38);
 }
 
@@ -151,12 +163,13 @@ inline void draw_chart(cv::Mat& canvas, const cv::Rect& box, const std::vector<S
 /// Lines over a common x, on white, with axes, ticks, a title and a legend.
 ///
 /// The axes show all finite values (on a logarithmic axis all above 0); where a value is NaN or infinite, its line has
-/// a gap. Texts are ASCII, other characters become '?'; what is too long is cut and ended by "...".
+/// a gap. Texts are ASCII, other characters become '?'; titles that are too long are cut and ended by "...", names of
+/// lines are cut where they are alike.
 /// @return `CV_8UC3` BGR of the size that the options ask for.
 /// @throws c10::Error where a line has not as many x as y, and for a size below 120 x 80.
 inline cv::Mat chart(const std::vector<Series>& lines, const ChartOptions& options = ChartOptions()) {
   const cv::Size size = options.size();
-  TORCH_CHECK(size.width >= 120 && size.height >= 80, "size: came ", size.width, " x ", size.height,
+  TORCH_CHECK(size.width >= 120 && size.height >= 80, "size: got ", size.width, " x ", size.height,
               "; expected 120 x 80 pixels at least");
   cv::Mat canvas(size, CV_8UC3, cv::Scalar::all(255));
   const bool named = options.legend() == Legend::right &&

@@ -85,11 +85,11 @@ inline cv::Mat concept_legend(const std::vector<std::string>& labels, int width)
 inline cv::Mat draw_concepts(const cv::Mat& photo, const torch::Tensor& maps,
                              const ConceptOptions& options = ConceptOptions()) {
   detail::check_picture(photo, "photo");
-  TORCH_CHECK(maps.defined() && maps.is_floating_point() && maps.dim() == 3 && maps.numel() > 0, "maps: came ",
+  TORCH_CHECK(maps.defined() && maps.is_floating_point() && maps.dim() == 3 && maps.numel() > 0, "maps: got ",
               maps.defined() ? c10::str(maps.scalar_type(), " ", maps.sizes()) : std::string("an undefined tensor"),
               "; expected floating-point [K, h, w], the concepts of one image: concepts.maps[0]");
   const size_t count = static_cast<size_t>(maps.size(0));
-  TORCH_CHECK(count <= detail::concept_colours().size(), "maps: came ", count, " concepts; at most ",
+  TORCH_CHECK(count <= detail::concept_colours().size(), "maps: got ", count, " concepts; at most ",
               detail::concept_colours().size(), " can be told apart by colour");
   TORCH_CHECK(maps.isfinite().all().item<bool>(), "maps: hold NaN or infinity");
   TORCH_CHECK(options.alpha() >= 0 && options.alpha() <= 1, "alpha: is ", options.alpha(), "; expected 0 to 1");

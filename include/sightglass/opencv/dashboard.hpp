@@ -14,6 +14,8 @@
 
 #include "sightglass/opencv/chart.hpp"
 #include "sightglass/opencv/heat_map.hpp"
+#include "sightglass/opencv/detail/depth_legend.hpp"
+#include "sightglass/opencv/detail/names.hpp"
 #include "sightglass/train/diagnosis.hpp"
 
 namespace sightglass {
@@ -44,6 +46,7 @@ class Dashboard {
   Dashboard(const StatsHistory& stats, const DashboardOptions& options)
       : stats_(stats), options_(options), batches_(numbers_of(stats.batches())) {
     for (size_t i = 0; i < stats_.size(); ++i) layers_.push_back(stats_.layer(i));
+    shorten_names();
   }
 
   cv::Mat draw() {
@@ -71,9 +74,22 @@ class Dashboard {
     });
   }
 
+  /// Where a name is too long for a title, what all of them begin with is said once, in the dashboard's own.
+  void shorten_names() {
+    names_ = stats_.names();
+    const size_t shared = shared_beginning(names_);
+    const bool fit = std::none_of(names_.begin(), names_.end(), [](const std::string& name) {
+      return Text{printable(name), title_text}.width() > least_map_width - 60;
+    });
+    if (shared == 0 || fit) return;
+    within_ = names_.front().substr(0, shared - 1);
+    for (std::string& name : names_) name.erase(0, shared);
+  }
+
   void add_title() {
-    std::string text = options_.title() + ": " + std::to_string(layers_.size()) + " layers, " +
-                       std::to_string(batches_.size()) + " recorded batches";
+    std::string text = options_.title() + ": " + std::to_string(layers_.size()) + " layers" +
+                       (within_.empty() ? "" : " of " + within_) + ", " + std::to_string(batches_.size()) +
+                       " recorded batches";
     if (!batches_.empty()) {
       text += " (" + std::to_string(std::llround(batches_.front())) + " to " +
               std::to_string(std::llround(batches_.back())) + ")";
@@ -87,7 +103,7 @@ class Dashboard {
     std::vector<Series> all;
     for (size_t i = 0; i < layers_.size(); ++i) {
       const at::Tensor values = layers_[i].figure(figure);
-      if (values.defined()) all.push_back({stats_.names()[i], batches_, numbers_of(values), colour(i)});
+      if (values.defined()) all.push_back({names_[i], batches_, numbers_of(values), colour(i)});
     }
     return all;
   }
@@ -134,7 +150,7 @@ class Dashboard {
     const std::vector<Series> named = lines(Figure::mean);
     const int rows = (static_cast<int>(charts.size()) + 2) / 3, height = rows * chart_height;
     if (rows == 0) return;
-    const int legend = std::min(legend_width(named, height - 40), options_.width() / (named.size() > 38 ? 3 : 6));
+    const int legend = std::min(legend_width({longest_of(named)}, height), std::max(160, options_.width() / 6));
     const int width = (options_.width() - 2 * margin - legend) / 3;
     add(height, [=](cv::Mat& canvas, int top) {
       for (size_t i = 0; i < charts.size(); ++i) {
@@ -142,14 +158,29 @@ class Dashboard {
         draw_chart(canvas, {margin + column * width, top + row * chart_height, width, chart_height}, charts[i].lines,
                    charts[i].options);
       }
-      draw_legend(canvas, {margin + 3 * width + 8, top + 28, legend - 8, height - 40}, named);
+      draw_names(canvas, {margin + 3 * width + 8, top + 28, legend - 8, height - 40}, named);
     });
     y_ += 8;
   }
 
-  HeatMapOptions map_options(size_t layer) const {
+  static Series longest_of(const std::vector<Series>& lines) {
+    const auto width = [](const Series& line) { return Text{printable(line.name), tick_text}.width(); };
+    return *std::max_element(lines.begin(), lines.end(),
+                             [&](const Series& a, const Series& b) { return width(a) < width(b); });
+  }
+
+  /// A line a layer, or, where they are too many, their colours in a bar.
+  static void draw_names(cv::Mat& canvas, const cv::Rect& box, const std::vector<Series>& lines) {
+    if (static_cast<int>(lines.size()) <= legend_rows(box.height)) {
+      draw_legend(canvas, box, lines);
+    } else {
+      draw_depth_legend(canvas, box, names_of(lines));
+    }
+  }
+
+  HeatMapOptions map_options() const {
     HeatMapOptions options;
-    options.title(stats_.names()[layer]).x_numbers(Numbers::whole).colour_bar(ColourBar::none);
+    options.title("layer").x_numbers(Numbers::whole).colour_bar(ColourBar::none);
     const double step = batches_.size() > 1 ? batches_[1] - batches_[0] : 1;
     return options.x_range(batches_.front(), batches_.back() + step)
         .y_range(options_.histogram_low(), options_.histogram_high());
@@ -167,11 +198,17 @@ class Dashboard {
     const int inner = options_.width() - 2 * margin;
     const int columns = std::clamp(inner / least_map_width, 1, static_cast<int>(std::max<size_t>(recorded.size(), 4)));
     const int rows = (static_cast<int>(recorded.size()) + columns - 1) / columns;
+    const HeatMapOptions options = map_options();
+    const cv::Rect first(0, 0, inner / columns, map_height);
+    std::vector<std::string> titles;
+    titles.reserve(recorded.size());
+    for (const size_t layer : recorded) titles.push_back(names_[layer]);
+    titles = told_apart(titles, heat_frame(first, 1, 1, options).plot.width, title_text);
     add(rows * map_height, [=](cv::Mat& canvas, int top) {
       for (size_t i = 0; i < recorded.size(); ++i) {
         const int row = static_cast<int>(i) / columns, column = static_cast<int>(i) % columns;
-        const cv::Rect box(margin + column * (inner / columns), top + row * map_height, inner / columns, map_height);
-        draw_heat_map(canvas, box, stats_.hist(recorded[i]), map_options(recorded[i]));
+        const cv::Rect box = first + cv::Point(margin + column * first.width, top + row * map_height);
+        draw_heat_map(canvas, box, stats_.hist(recorded[i]), HeatMapOptions(options).title(titles[i]));
       }
     });
     y_ += 8;
@@ -201,6 +238,8 @@ class Dashboard {
   const DashboardOptions& options_;
   std::vector<double> batches_;
   std::vector<LayerStats> layers_;
+  std::vector<std::string> names_;  // as they are shown
+  std::string within_;              // what stood before each, without its dot
   int y_ = margin / 2;
   std::vector<std::function<void(cv::Mat&)>> parts_;
 };
@@ -209,13 +248,15 @@ class Dashboard {
 
 /// One picture of how a network learns: mean, standard deviation and near-zero share of all layers, dead channels,
 /// gradients and updates where they were recorded, each layer's distribution (its colourful dimension) where histograms
-/// were, and under them the warnings of `diagnose` in words. Lines are coloured by depth, from blue to red.
+/// were, and under them the warnings of `diagnose` in words. Lines are coloured by depth, from blue to red; where there
+/// are more than a list can name, a bar shows the colours from the first layer to the last. Names that are too long
+/// lose the beginning that all share, and their middle, so that each stays another.
 ///
 /// @param stats an `ActivationStats`, or what `read_stats` gives; may be empty.
 /// @return `CV_8UC3` BGR, as wide as the options say and as high as it has to be.
 /// @throws c10::Error for a width below 600.
 inline cv::Mat dashboard(const StatsHistory& stats, const DashboardOptions& options = DashboardOptions()) {
-  TORCH_CHECK(options.width() >= 600, "width: came ", options.width(), " pixels; expected 600 at least");
+  TORCH_CHECK(options.width() >= 600, "width: got ", options.width(), " pixels; expected 600 at least");
   return detail::Dashboard(stats, options).draw();
 }
 

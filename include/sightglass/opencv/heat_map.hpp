@@ -20,23 +20,34 @@ enum class ColourBar { none, right };
 
 /// Options of `heat_map`, with chained setters. Sizes are in pixels.
 struct HeatMapOptions {
+  /// Of the whole picture.
   TORCH_ARG(cv::Size, size) = cv::Size(640, 320);
+  /// Above the table; none by default.
   TORCH_ARG(std::string, title) = {};
+  /// What the axes count, with the unit: "time, s".
   TORCH_ARG(std::string, x_label) = {};
+  /// The same for the y axis.
   TORCH_ARG(std::string, y_label) = {};
   /// What the axes count, from the first column's left side to the last one's right, and from the lowest row's lower
   /// side to the highest one's upper; NaN: columns and rows from 0.
   TORCH_ARG(double, x_low) = std::numeric_limits<double>::quiet_NaN();
+  /// See `x_low`.
   TORCH_ARG(double, x_high) = std::numeric_limits<double>::quiet_NaN();
+  /// See `x_low`.
   TORCH_ARG(double, y_low) = std::numeric_limits<double>::quiet_NaN();
+  /// See `x_low`.
   TORCH_ARG(double, y_high) = std::numeric_limits<double>::quiet_NaN();
+  /// Whether ticks of x stand at whole numbers only.
   TORCH_ARG(Numbers, x_numbers) = Numbers::real;
+  /// From the smallest finite value to the largest.
   TORCH_ARG(ColourMap, colour_map) = ColourMap::magma;
+  /// Whether a bar beside the table tells the values.
   TORCH_ARG(ColourBar, colour_bar) = ColourBar::right;
 
  public:
-  /// The axes' ends.
+  /// Both ends of the x axis.
   HeatMapOptions& x_range(double low, double high) { return x_low(low).x_high(high); }
+  /// Both ends of the y axis.
   HeatMapOptions& y_range(double low, double high) { return y_low(low).y_high(high); }
 };
 
@@ -75,29 +86,36 @@ inline cv::Mat fill_plot(const cv::Mat& picture, const cv::Size& size) {
   return whole;
 }
 
+inline FrameLabels heat_labels(const HeatMapOptions& options) {
+  return {options.title(), options.x_label(), options.y_label()};
+}
+
+/// The frame of a table of `rows` and `columns` in a box; a colour bar is not in it.
+inline Frame heat_frame(const cv::Rect& box, int64_t rows, int64_t columns, const HeatMapOptions& options) {
+  const auto ends = [](double low, double high, int64_t count, Numbers numbers) {
+    const double first = std::isnan(low) ? 0 : low, last = std::isnan(high) ? static_cast<double>(count) : high;
+    return Axis{first, last > first ? last : first + 1, Scale::linear, numbers};
+  };
+  const Axis x = ends(options.x_low(), options.x_high(), columns, options.x_numbers());
+  const Axis y = ends(options.y_low(), options.y_high(), rows, Numbers::real);
+  return frame_in(box, x, y, heat_labels(options));
+}
+
 inline void draw_heat_map(cv::Mat& canvas, const cv::Rect& box, const at::Tensor& values,
                           const HeatMapOptions& options) {
   const HeatTable table(values);
-  const auto ends = [](double low, double high, int64_t count) {
-    const double first = std::isnan(low) ? 0 : low, last = std::isnan(high) ? static_cast<double>(count) : high;
-    return Axis{first, last > first ? last : first + 1, Scale::linear, Numbers::real};
-  };
-  Axis x = ends(options.x_low(), options.x_high(), values.size(1));
-  x.numbers = options.x_numbers();
-  const Axis y = ends(options.y_low(), options.y_high(), values.size(0));
-  const FrameLabels labels{options.title(), options.x_label(), options.y_label()};
   cv::Rect left = box;
   cv::Mat bar;
   if (options.colour_bar() == ColourBar::right) {
-    const int height = frame_in(box, x, y, labels).plot.height + 20;
+    const int height = heat_frame(box, values.size(0), values.size(1), options).plot.height + 20;
     if (height >= 40) bar = colour_bar(options.colour_map(), height, table.low, table.high);
     left.width = std::max(40, left.width - bar.cols + 6);
   }
-  const Frame frame = frame_in(left, x, y, labels);
+  const Frame frame = heat_frame(left, values.size(0), values.size(1), options);
   const cv::Rect bar_box(frame.plot.br().x + 6, frame.plot.y - 10, bar.cols, bar.rows);
   const cv::Rect inside = bar_box & cv::Rect(0, 0, canvas.cols, canvas.rows);
   if (!bar.empty() && !inside.empty()) bar(inside - bar_box.tl()).copyTo(canvas(inside));
-  draw_frame(canvas, left, frame, labels, GridLines::none);
+  draw_frame(canvas, left, frame, heat_labels(options), GridLines::none);
   cv::Mat colours = colourise(table.unit, options.colour_map());
   colours.setTo(cv::Scalar::all(200), table.finite == 0);
   fill_plot(colours, frame.plot.size()).copyTo(canvas(frame.plot));
@@ -116,7 +134,7 @@ inline cv::Mat heat_map(const at::Tensor& values, const HeatMapOptions& options 
               "values: ", values.defined() ? "have shape " + c10::str(values.sizes()) : std::string("are undefined"),
               "; expected [rows, columns], as stats.hist(i) gives them");
   const cv::Size size = options.size();
-  TORCH_CHECK(size.width >= 120 && size.height >= 80, "size: came ", size.width, " x ", size.height,
+  TORCH_CHECK(size.width >= 120 && size.height >= 80, "size: got ", size.width, " x ", size.height,
               "; expected 120 x 80 pixels at least");
   cv::Mat canvas(size, CV_8UC3, cv::Scalar::all(255));
   detail::draw_heat_map(canvas, {0, 0, size.width, size.height}, values, options);

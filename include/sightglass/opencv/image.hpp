@@ -22,11 +22,13 @@ namespace sightglass {
 struct ImageOptions {
   /// The values of the file that become black and white, beyond which all are; both 0 for all of 8 or 16 bits.
   TORCH_ARG(double, low) = 0;
+  /// See `low`.
   TORCH_ARG(double, high) = 0;
 
  public:
   /// Both: `ImageOptions().range(0, 4095)` for 12 bits stored in 16.
   ImageOptions& range(double black, double white) { return low(black).high(white); }
+  /// True where a range was given.
   bool has_range() const { return high_ != low_; }
 };
 

@@ -23,7 +23,9 @@ enum class MapRange {
 struct OverlayOptions {
   /// The map's weight in the blend, 0 (only the photo) to 1 (only the map).
   TORCH_ARG(double, alpha) = 0.6;
+  /// How the map's values become colours.
   TORCH_ARG(ColourMap, colour_map) = ColourMap::magma;
+  /// Which values have the ends of the colour map.
   TORCH_ARG(MapRange, range) = MapRange::min_max;
 
  public:

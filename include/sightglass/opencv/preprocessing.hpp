@@ -21,15 +21,19 @@ enum class ColourOrder { bgr, rgb };
 struct Preprocessing {
   /// Height and width of the network's input in pixels; 0 keeps the picture's own.
   TORCH_ARG(int64_t, height) = 0;
+  /// See `height`.
   TORCH_ARG(int64_t, width) = 0;
   /// Each channel becomes (value - mean) / std; one or three of both, in the order of the network's channels.
   TORCH_ARG(std::vector<double>, mean) = {0, 0, 0};
+  /// See `mean`.
   TORCH_ARG(std::vector<double>, std) = {1, 1, 1};
   /// The order of the network's channels; networks that came from Caffe take `bgr`.
   TORCH_ARG(ColourOrder, channel_order) = ColourOrder::rgb;
 
  public:
+  /// Height and width at once, both `side` pixels.
   Preprocessing& size(int64_t side) { return size(side, side); }
+  /// The same, in pixels.
   Preprocessing& size(int64_t new_height, int64_t new_width) { return height(new_height).width(new_width); }
 };
 
@@ -37,6 +41,7 @@ struct Preprocessing {
 inline Preprocessing imagenet(int64_t height, int64_t width) {
   return Preprocessing().size(height, width).mean({0.485, 0.456, 0.406}).std({0.229, 0.224, 0.225});
 }
+/// The same for a square of `size` pixels.
 inline Preprocessing imagenet(int64_t size = 224) { return imagenet(size, size); }
 
 namespace detail {

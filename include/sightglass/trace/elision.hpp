@@ -33,16 +33,16 @@ class Tape {
     at::TensorOptions options;
   };
   /// One operation before the last cut.
-  struct Step {
+  struct Operation {
     const c10::FunctionSchema* schema = nullptr;
     bool depends_on_input = false;
     std::vector<Made> made;
   };
-  /// Tensor number `index` among the results of operation number `step`.
-  using Slot = std::pair<size_t, size_t>;
-  /// Where a layer's output is made.
-  struct Cut {
-    Slot output{0, 0};
+  /// A tensor: the number of the operation that made it, and its own among the results.
+  using Origin = std::pair<size_t, size_t>;
+  /// Where the output of a layer at which the model is cut is made.
+  struct LayerOutput {
+    Origin origin{0, 0};
     bool found = false;
     bool written = false;  ///< an operation behind it writes the output in place
   };
@@ -52,14 +52,14 @@ class Tape {
   Tape& operator=(const Tape&) = delete;
   ~Tape();
 
-  const std::vector<Step>& steps() const { return steps_; }
-  const Cut& cut(size_t number) const { return cuts_[number]; }
+  const std::vector<Operation>& operations() const { return operations_; }
+  const LayerOutput& cut(size_t number) const { return cuts_[number]; }
   /// The sizes of a cut's output when it was made.
   at::IntArrayRef made_at(size_t number) const;
   int64_t batch() const { return batch_; }
   /// True where an operation behind a cut reads the input itself.
   bool reads_input() const { return reads_input_; }
-  const std::map<Slot, at::Tensor>& kept() const { return kept_; }
+  const std::map<Origin, at::Tensor>& kept() const { return kept_; }
 
   /// The operation that read values of what depends on the input, so that the model may have chosen its way by them;
   /// null where none did.
@@ -83,15 +83,15 @@ class Tape {
   const void* input_;
   bool reads_input_ = false;
   int64_t batch_;
-  std::vector<Cut> cuts_;
-  std::vector<Step> steps_;
-  std::map<Slot, at::Tensor> kept_;
+  std::vector<LayerOutput> cuts_;
+  std::vector<Operation> operations_;
+  std::map<Origin, at::Tensor> kept_;
   size_t passed_ = 0;
-  size_t behind_ = 0;  ///< operations before the latest cut; 0 before the first
-  Slot latest_{0, 0};  ///< the output of the latest cut
+  size_t behind_ = 0;    ///< operations before the latest cut; 0 before the first
+  Origin latest_{0, 0};  ///< the output of the latest cut
   bool depends_ = false;
   std::unordered_map<const void*, TensorRef> dependent_;
-  std::unordered_map<const void*, std::pair<Slot, TensorRef>> made_;
+  std::unordered_map<const void*, std::pair<Origin, TensorRef>> made_;
   std::unordered_map<const void*, size_t> storages_;  // of layers' outputs
 };
 
@@ -105,7 +105,7 @@ class Elision final : public Listener {
 
   /// Why the run could not be elided; empty when it could.
   const std::string& failure() const { return failure_; }
-  bool reached_cut() const { return position_ > cut_.output.first; }
+  bool reached_cut() const { return position_ > cut_.origin.first; }
 
   void operation(const OperatorHandle& op, Stack& stack) override;
 
@@ -117,13 +117,13 @@ class Elision final : public Listener {
 
   at::Tensor shell_of(const Tape::Made& made);
 
-  at::Tensor result(const Tape::Step& step, size_t index);
+  at::Tensor result(const Tape::Operation& operation, size_t index);
 
   /// Puts results on the stack in place of the arguments.
-  void hand_out(const OperatorHandle& op, Stack& stack, const Tape::Step& step);
+  void hand_out(const OperatorHandle& op, Stack& stack, const Tape::Operation& operation);
 
   const Tape& tape_;
-  Tape::Cut cut_;
+  Tape::LayerOutput cut_;
   at::Tensor activations_;
   at::Tensor images_;
   size_t position_ = 0;

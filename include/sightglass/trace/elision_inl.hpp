@@ -27,13 +27,14 @@ SIGHTGLASS_INLINE Tape::Tape(const at::Tensor& input, size_t cuts)
 SIGHTGLASS_INLINE Tape::~Tape() = default;
 
 SIGHTGLASS_INLINE at::IntArrayRef Tape::made_at(size_t number) const {
-  const Slot& slot = cuts_[number].output;
-  return steps_[slot.first].made[slot.second].sizes;
+  const Origin& origin = cuts_[number].origin;
+  return operations_[origin.first].made[origin.second].sizes;
 }
 
 SIGHTGLASS_INLINE const c10::FunctionSchema* Tape::reader_of_values() const {
-  for (const Step& step : steps_) {
-    if (step.depends_on_input && step.made.empty() && !looks_at_shape_only(*step.schema)) return step.schema;
+  for (const Operation& operation : operations_) {
+    if (operation.depends_on_input && operation.made.empty() && !looks_at_shape_only(*operation.schema))
+      return operation.schema;
   }
   return nullptr;
 }
@@ -52,29 +53,29 @@ SIGHTGLASS_INLINE void Tape::before(const OperatorHandle& op, const Stack& stack
 
 SIGHTGLASS_INLINE void Tape::after(const OperatorHandle& op, const Stack& stack) {
   if (passed_ == cuts_.size()) return;
-  Step step{&op.schema(), depends_, {}};
+  Operation operation{&op.schema(), depends_, {}};
   for (const at::Tensor& tensor : flat_tensors(results(op, stack))) {
-    const Slot slot(steps_.size(), step.made.size());
-    step.made.push_back({tensor.sizes().vec(), tensor.options().requires_grad(false)});
+    const Origin origin(operations_.size(), operation.made.size());
+    operation.made.push_back({tensor.sizes().vec(), tensor.options().requires_grad(false)});
     if (depends_) dependent_.insert_or_assign(key(tensor), TensorRef(tensor));
-    made_.insert_or_assign(key(tensor), std::make_pair(slot, TensorRef(tensor)));
+    made_.insert_or_assign(key(tensor), std::make_pair(origin, TensorRef(tensor)));
   }
-  steps_.push_back(std::move(step));
+  operations_.push_back(std::move(operation));
 }
 
 SIGHTGLASS_INLINE void Tape::pass(size_t number, const at::Tensor& output, const at::Tensor& replacement) {
   const auto found = made_.find(key(output));
-  Cut& cut = cuts_[number];
+  LayerOutput& cut = cuts_[number];
   if (!cut.found) ++passed_;
   cut = {};
   cut.found = found != made_.end() && found->second.second.lock().is_same(output);
   if (!cut.found) return;
-  cut.output = found->second.first;
-  behind_ = std::max(behind_, cut.output.first + 1);
-  latest_ = cut.output;
+  cut.origin = found->second.first;
+  behind_ = std::max(behind_, cut.origin.first + 1);
+  latest_ = cut.origin;
   storages_.insert_or_assign(storage_of(output), number);
   if (replacement.is_same(output)) return;
-  made_.insert_or_assign(key(replacement), std::make_pair(cut.output, TensorRef(replacement)));
+  made_.insert_or_assign(key(replacement), std::make_pair(cut.origin, TensorRef(replacement)));
   dependent_.insert_or_assign(key(replacement), TensorRef(replacement));
 }
 
@@ -89,7 +90,7 @@ SIGHTGLASS_INLINE void Tape::note_use(const at::Tensor& tensor, bool written) {
   }
   if (!written) return;
   if (const auto cut = storages_.find(storage); cut != storages_.end()) cuts_[cut->second].written = true;
-  for (auto& [slot, kept] : kept_) {
+  for (auto& [origin, kept] : kept_) {
     if (storage_of(kept) == storage) kept = kept.clone();
   }
 }
@@ -103,16 +104,17 @@ SIGHTGLASS_INLINE Elision::Elision(const Tape& tape, size_t cut, at::Tensor acti
 
 SIGHTGLASS_INLINE void Elision::operation(const OperatorHandle& op, Stack& stack) {
   if (reached_cut()) return op.callBoxed(stack);
-  const Tape::Step& step = tape_.steps()[position_];
-  if (&op.schema() != step.schema) fail("it runs other operations than before");
-  if (step.depends_on_input) {
-    if (step.made.empty() && !looks_at_shape_only(op.schema())) fail("it reads the values of " + op.schema().name());
-    hand_out(op, stack, step);
+  const Tape::Operation& operation = tape_.operations()[position_];
+  if (&op.schema() != operation.schema) fail("it runs other operations than before");
+  if (operation.depends_on_input) {
+    if (operation.made.empty() && !looks_at_shape_only(op.schema()))
+      fail("it reads the values of " + op.schema().name());
+    hand_out(op, stack, operation);
   } else {
     op.callBoxed(stack);
   }
   // Behind the cut nobody needs to listen.
-  if (++position_ > cut_.output.first) state().listener = nullptr;
+  if (++position_ > cut_.origin.first) state().listener = nullptr;
 }
 
 SIGHTGLASS_INLINE void Elision::fail(const std::string& why) {
@@ -137,23 +139,23 @@ SIGHTGLASS_INLINE at::Tensor Elision::shell_of(const Tape::Made& made) {
   return empty_shell(sizes, made.options);
 }
 
-SIGHTGLASS_INLINE at::Tensor Elision::result(const Tape::Step& step, size_t index) {
-  const Tape::Slot slot(position_, index);
-  if (slot == cut_.output) return activations_;
-  const auto kept = tape_.kept().find(slot);
-  return kept == tape_.kept().end() ? shell_of(step.made[index]) : rows_of(kept->second);
+SIGHTGLASS_INLINE at::Tensor Elision::result(const Tape::Operation& operation, size_t index) {
+  const Tape::Origin origin(position_, index);
+  if (origin == cut_.origin) return activations_;
+  const auto kept = tape_.kept().find(origin);
+  return kept == tape_.kept().end() ? shell_of(operation.made[index]) : rows_of(kept->second);
 }
 
-SIGHTGLASS_INLINE void Elision::hand_out(const OperatorHandle& op, Stack& stack, const Tape::Step& step) {
-  if (step.made.empty()) return op.callBoxed(stack);
+SIGHTGLASS_INLINE void Elision::hand_out(const OperatorHandle& op, Stack& stack, const Tape::Operation& operation) {
+  if (operation.made.empty()) return op.callBoxed(stack);
   const auto given = arguments(op, stack).vec();
   const auto& declared = op.schema().arguments();
   torch::jit::drop(stack, given.size());
   size_t index = 0;
   for (const c10::Argument& returned : op.schema().returns()) {
     if (returned.type()->kind() == c10::TypeKind::TensorType) {
-      if (index >= step.made.size()) fail("an operation gave an undefined tensor");
-      const at::Tensor made = result(step, index++);
+      if (index >= operation.made.size()) fail("an operation gave an undefined tensor");
+      const at::Tensor made = result(operation, index++);
       const bool in_place = returned.alias_info() != nullptr && returned.alias_info()->isWrite();
       if (!in_place) {
         stack.emplace_back(made);
@@ -168,7 +170,7 @@ SIGHTGLASS_INLINE void Elision::hand_out(const OperatorHandle& op, Stack& stack,
       }
     } else if (returned.type()->kind() == c10::TypeKind::ListType && op.schema().returns().size() == 1) {
       c10::List<at::Tensor> list;
-      while (index < step.made.size()) list.push_back(result(step, index++));
+      while (index < operation.made.size()) list.push_back(result(operation, index++));
       stack.emplace_back(std::move(list));
     } else {
       fail("an operation gave something else than tensors");

@@ -41,7 +41,7 @@ class Runnable {
   /// For messages: `layer "fc" (torch::nn::LinearImpl)`.
   virtual std::string describe() const = 0;
 
-  /// Parameters and buffers: the first operation that reads one of them betrays that the layer runs.
+  /// Parameters and buffers: the first operation that reads one of them tells that the layer runs.
   virtual std::vector<at::Tensor> state() const = 0;
   /// Those of `state` that `forward` may write.
   virtual std::vector<at::Tensor> buffers() const = 0;

@@ -123,11 +123,15 @@ void for_each_path(const c10::IValue& value, const std::string& path, Visit&& vi
 /// The path of each tensor in `value`, in order; none where it is one tensor.
 std::vector<std::string> paths_in(const c10::IValue& value);
 
-/// Which of several tensors `wanted` names: a path, or a number in the order in which they come.
-std::optional<size_t> index_of_path(const std::vector<std::string>& paths, const std::string& wanted);
+/// Which of `count` tensors `wanted` names: one of their `paths`, which the last may lack, or a number in their order.
+std::optional<size_t> index_of_path(const std::vector<std::string>& paths, size_t count, const std::string& wanted);
 
 /// `"boxes", "scores"`; for messages.
 std::string quoted_list(const std::vector<std::string>& names);
+
+/// Which of `count` outputs of `whom` is called `wanted`. Throws where there is none, and says what there is.
+size_t index_of_output(const std::string& whom, std::vector<std::string> paths, size_t count,
+                       const std::string& wanted);
 
 /// The tensor at `wanted`; empty: the first floating-point one. Throws where there is none, and says what there is.
 at::Tensor pick_tensor(const c10::IValue& value, const std::string& wanted);

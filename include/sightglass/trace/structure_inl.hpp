@@ -37,21 +37,29 @@ SIGHTGLASS_INLINE std::vector<std::string> paths_in(const c10::IValue& value) {
   return paths;
 }
 
-SIGHTGLASS_INLINE std::optional<size_t> index_of_path(const std::vector<std::string>& paths,
+SIGHTGLASS_INLINE std::optional<size_t> index_of_path(const std::vector<std::string>& paths, size_t count,
                                                       const std::string& wanted) {
   for (size_t i = 0; i < paths.size(); ++i) {
     if (paths[i] == wanted) return i;
   }
   const bool number =
       !wanted.empty() && wanted.size() < 9 && wanted.find_first_not_of("0123456789") == std::string::npos;
-  const size_t index = number ? std::stoul(wanted) : paths.size();
-  return index < paths.size() ? std::optional<size_t>(index) : std::nullopt;
+  const size_t index = number ? std::stoul(wanted) : count;
+  return index < count ? std::optional<size_t>(index) : std::nullopt;
 }
 
 SIGHTGLASS_INLINE std::string quoted_list(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "\"" : ", \"") + name + "\"";
   return text.empty() ? "none" : text;
+}
+
+SIGHTGLASS_INLINE size_t index_of_output(const std::string& whom, std::vector<std::string> paths, size_t count,
+                                         const std::string& wanted) {
+  const std::optional<size_t> index = index_of_path(paths, count, wanted);
+  for (size_t i = paths.size(); !index && i < count; ++i) paths.push_back(std::to_string(i));
+  TORCH_CHECK(index.has_value(), whom, ": it has no output \"", wanted, "\"; it gives ", quoted_list(paths));
+  return *index;
 }
 
 SIGHTGLASS_INLINE at::Tensor pick_tensor(const c10::IValue& value, const std::string& wanted) {
@@ -70,7 +78,7 @@ SIGHTGLASS_INLINE at::Tensor pick_tensor(const c10::IValue& value, const std::st
     TORCH_CHECK(false, "model: it gives ", tensors.empty() ? "no tensor" : "no floating-point tensor",
                 "; a score to explain must be one");
   }
-  const std::optional<size_t> index = index_of_path(paths, wanted);
+  const std::optional<size_t> index = index_of_path(paths, paths.size(), wanted);
   TORCH_CHECK(index.has_value(), "output \"", wanted, "\": the model gives no such tensor; it gives ",
               quoted_list(paths));
   return tensors[*index];

@@ -32,7 +32,7 @@ class Subscriber {
   /// A call began but could not be followed.
   virtual void miss(const std::string& why) = 0;
   /// A parameter was read, by a call of another kind or by somebody else.
-  virtual void wonder(const std::string& /*why*/) {}
+  virtual void read_elsewhere(const std::string& /*why*/) {}
   /// False saves keeping the inputs until the place ends.
   virtual bool wants_inputs() const { return true; }
 

@@ -30,7 +30,7 @@ SIGHTGLASS_INLINE ActivationStatsOptions& ActivationStatsOptions::also(Also valu
 }
 
 SIGHTGLASS_INLINE ActivationStatsOptions& ActivationStatsOptions::histogram(int64_t bins, double low, double high) {
-  TORCH_CHECK(bins >= 1 && low < high, "histogram: came ", bins, " bins over [", low, ", ", high,
+  TORCH_CHECK(bins >= 1 && low < high, "histogram: got ", bins, " bins over [", low, ", ", high,
               "]; expected at least one bin and a range from low to high");
   measure_.bins = bins;
   measure_.low = low;

@@ -9,7 +9,7 @@ namespace sightglass::detail {
 SIGHTGLASS_INLINE RecordedBatches::RecordedBatches(int64_t every, std::function<bool()> is_training,
                                                    std::function<std::shared_ptr<void>()> watch)
     : every_(every), is_training_(std::move(is_training)), watch_(std::move(watch)) {
-  TORCH_CHECK(every >= 1, "every: came ", every, "; 1 records each batch, 20 every twentieth");
+  TORCH_CHECK(every >= 1, "every: got ", every, "; 1 records each batch, 20 every twentieth");
 }
 
 SIGHTGLASS_INLINE bool RecordedBatches::begin() {
@@ -31,7 +31,7 @@ SIGHTGLASS_INLINE bool RecordedBatches::drop() {
 }
 
 SIGHTGLASS_INLINE void RecordedBatches::start_at(int64_t batch) {
-  TORCH_CHECK(batch >= 0, "first_batch: came ", batch, "; expected the number of a batch, from 0");
+  TORCH_CHECK(batch >= 0, "first_batch: got ", batch, "; expected the number of a batch, from 0");
   next_ = batch;
 }
 

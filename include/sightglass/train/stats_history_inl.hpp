@@ -12,7 +12,7 @@ SIGHTGLASS_INLINE at::Tensor LayerStats::figure(Figure which) const {
 }
 
 SIGHTGLASS_INLINE at::Tensor LayerStats::dead(int64_t step) const {
-  TORCH_CHECK(step >= 0 && step < steps(), "step: came ", step, "; there are ", steps(), " recorded batches");
+  TORCH_CHECK(step >= 0 && step < steps(), "step: got ", step, "; there are ", steps(), " recorded batches");
   return dead_[static_cast<size_t>(step)];
 }
 
@@ -30,7 +30,7 @@ SIGHTGLASS_INLINE LayerStats StatsHistory::layer(const std::string& name) const 
 }
 
 SIGHTGLASS_INLINE LayerStats StatsHistory::layer(size_t index) const {
-  TORCH_CHECK(index < size(), "layer: came index ", index, "; there are ", size(), " layers");
+  TORCH_CHECK(index < size(), "layer: got index ", index, "; there are ", size(), " layers");
   const Series& series = series_[index];
   LayerStats stats;
   stats.table_ = at::full({steps(), static_cast<int64_t>(figure_count)}, std::nan(""), at::kFloat);

@@ -127,7 +127,8 @@ SIGHTGLASS_INLINE LoadReport load_state_dict(const torch::nn::Module& module, co
 SIGHTGLASS_INLINE LoadReport load_state_dict(const torch::nn::Module& module, const std::string& path,
                                              const LoadOptions& options) {
   const detail::FileState state = detail::read_state(path, options.key(), options.strictness());
-  LoadReport report = detail::naming_file(path, [&] { return load_state_dict(module, state.tensors, options); });
+  LoadReport report =
+      detail::naming_file("state dict", path, [&] { return load_state_dict(module, state.tensors, options); });
   report.unexpected.insert(report.unexpected.end(), state.left_out.begin(), state.left_out.end());
   return report;
 }

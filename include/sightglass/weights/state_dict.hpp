@@ -1,12 +1,12 @@
 #pragma once
 
+#include <exception>
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
 #include <algorithm>
-#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
@@ -26,20 +26,6 @@ using StateDict = torch::OrderedDict<std::string, at::Tensor>;
 enum class Strictness { strict, lenient };
 
 namespace detail {
-
-/// Runs `work`; whatever it throws names the file.
-template <class Work>
-auto naming_file(const std::string& path, Work&& work) {
-  std::string reason;
-  try {
-    return work();
-  } catch (const c10::Error& error) {
-    reason = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    reason = error.what();
-  }
-  C10_THROW_ERROR(Error, c10::str("state dict \"", path, "\": ", reason));
-}
 
 /// What a file holds under a state dict's names.
 struct FileState {

@@ -31,7 +31,7 @@ SIGHTGLASS_INLINE FileState read_state(TorchFile& file, const std::string& key, 
 }
 
 SIGHTGLASS_INLINE FileState read_state(const std::string& path, const std::string& key, Strictness strictness) {
-  return naming_file(path, [&] {
+  return naming_file("state dict", path, [&] {
     TorchFile file(path);
     return read_state(file, key, strictness);
   });
@@ -59,7 +59,7 @@ SIGHTGLASS_INLINE StateDict read_state_dict(const std::string& path, const std::
 }
 
 SIGHTGLASS_INLINE void save_state_dict(const StateDict& state, const std::string& path) {
-  detail::naming_file(path, [&] { detail::write_state_file(state, path); });
+  detail::naming_file("state dict", path, [&] { detail::write_state_file(state, path); });
 }
 
 SIGHTGLASS_INLINE void save_state_dict(const torch::nn::Module& module, const std::string& path) {

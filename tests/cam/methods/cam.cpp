@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -46,10 +46,10 @@ TEST_CASE("cam takes activations that are not contiguous") {
 
 TEST_CASE("cam says which argument does not fit") {
   CHECK_THROWS_WITH(sg::cam(torch::zeros({2, 3}), torch::zeros({4, 3})),
-                    ContainsSubstring("activations: came [2, 3], expected [N, C, *S]"));
+                    ContainsSubstring("activations: got [2, 3], expected [N, C, *S]"));
   CHECK_THROWS_WITH(sg::cam(torch::zeros({2, 3, 4, 4}), torch::zeros({4, 5})),
-                    ContainsSubstring("weights: came [4, 5]"));
-  CHECK_THROWS_WITH(sg::cam(torch::zeros({2, 3, 4, 4}), torch::zeros({3})), ContainsSubstring("weights: came [3]"));
+                    ContainsSubstring("weights: got [4, 5]"));
+  CHECK_THROWS_WITH(sg::cam(torch::zeros({2, 3, 4, 4}), torch::zeros({3})), ContainsSubstring("weights: got [3]"));
 }
 
 TEST_CASE("Cam takes the weights of the linear layer after global average pooling") {
@@ -123,9 +123,9 @@ TEST_CASE("Cam says what is missing where the model does not end in pooling and 
                     ContainsSubstring("no linear layer from the 2 channels of layer \"conv\" to its output [1, 3]") &&
                         ContainsSubstring("GradCam"));
   CHECK_THROWS_WITH(sg::explain(net, x, "conv", sg::Cam{torch::zeros({3, 7})}),
-                    ContainsSubstring("weights: came [3, 7], expected [3, 2]"));
+                    ContainsSubstring("weights: got [3, 7], expected [3, 2]"));
   CHECK_THROWS_WITH(sg::explain(net, x, "conv", sg::Cam{torch::zeros({2, 2})}, sg::Target(2)),
-                    ContainsSubstring("weights: came [2, 2], expected [3, 2]"));
+                    ContainsSubstring("weights: got [2, 2], expected [3, 2]"));
 }
 
 TEST_CASE("Cam says that its target must be a class") {

@@ -1,8 +1,8 @@
 #include <sightglass/cam/methods/eigen_cam.hpp>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 
@@ -65,8 +65,8 @@ TEST_CASE("eigen_grad_cam is eigen_cam of gradient times activation, and says wh
   const at::Tensor a = torch::stack({p, 2 * p}).unsqueeze(0);
   const at::Tensor g = torch::tensor({3.f, 3.f, 3.f, /**/ 2.f, 2.f, 2.f}).view({1, 2, 3});
   CHECK(support::near(sg::eigen_grad_cam(a, g), (5 * p).unsqueeze(0)));
-  CHECK_THROWS_WITH(sg::eigen_grad_cam(a, g.squeeze(0)), ContainsSubstring("gradients: came [2, 3]"));
-  CHECK_THROWS_WITH(sg::eigen_cam(torch::zeros({2, 3})), ContainsSubstring("activations: came [2, 3]"));
+  CHECK_THROWS_WITH(sg::eigen_grad_cam(a, g.squeeze(0)), ContainsSubstring("gradients: got [2, 3]"));
+  CHECK_THROWS_WITH(sg::eigen_cam(torch::zeros({2, 3})), ContainsSubstring("activations: got [2, 3]"));
 }
 
 TEST_CASE("Eigen-CAM and EigenGrad-CAM of a batch are those of its images") {

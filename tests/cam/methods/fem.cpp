@@ -1,8 +1,8 @@
 #include <sightglass/cam/methods/fem.hpp>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 
@@ -29,7 +29,7 @@ TEST_CASE("fem finds nothing in a constant channel") {
 }
 
 TEST_CASE("fem says which argument does not fit") {
-  CHECK_THROWS_WITH(sg::fem(torch::zeros({2, 3})), ContainsSubstring("activations: came [2, 3]"));
+  CHECK_THROWS_WITH(sg::fem(torch::zeros({2, 3})), ContainsSubstring("activations: got [2, 3]"));
 }
 
 TEST_CASE("FEM of a batch is that of its images") { support::check_batch_is_its_images(sg::Fem{1.0}); }

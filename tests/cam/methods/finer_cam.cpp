@@ -2,9 +2,9 @@
 #include <sightglass/cam/methods/finer_cam.hpp>
 #include <sightglass/cam/methods/hires_cam.hpp>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -38,8 +38,8 @@ TEST_CASE("Finer-CAM says what it cannot compare") {
   const auto map = [&](int64_t classes, const sg::Target& target) {
     return sg::explain(net, PaperNetImpl::picture(), net->features, sg::FinerCam<>{sg::GradCam{}, .6, classes}, target);
   };
-  CHECK_THROWS_WITH(map(0, 0), ContainsSubstring("classes: came 0"));
-  CHECK_THROWS_WITH(map(2, 0), ContainsSubstring("classes: came 2 to compare with, the model gives 2"));
+  CHECK_THROWS_WITH(map(0, 0), ContainsSubstring("classes: got 0"));
+  CHECK_THROWS_WITH(map(2, 0), ContainsSubstring("classes: got 2 to compare with, the model gives 2"));
   const auto sum = [](const at::Tensor& output) { return output.sum(1); };
   CHECK_THROWS_WITH(map(1, sg::Target(sum)), ContainsSubstring("target is no class"));
 }

@@ -5,12 +5,12 @@
 #include <iostream>
 #include <string>
 
-#include "support/catch.hpp"
-#include "support/refs.hpp"
-#include "support/small.hpp"
-#include "support/snapshot.hpp"
-#include "support/tiny.hpp"
-#include "support/twins.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/refs.hpp"
+#include "support/nets/small.hpp"
+#include "support/harness/snapshot.hpp"
+#include "support/nets/tiny.hpp"
+#include "support/nets/twins.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;

@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -42,9 +42,9 @@ TEST_CASE("grad_cam leaves its arguments as they were") {
 
 TEST_CASE("grad_cam says which argument does not fit") {
   CHECK_THROWS_WITH(sg::grad_cam(torch::zeros({2, 3}), torch::zeros({2, 3})),
-                    ContainsSubstring("activations: came [2, 3], expected [N, C, *S]"));
+                    ContainsSubstring("activations: got [2, 3], expected [N, C, *S]"));
   CHECK_THROWS_WITH(sg::grad_cam(torch::zeros({1, 3, 4, 4}), torch::zeros({1, 3, 4, 5})),
-                    ContainsSubstring("gradients: came [1, 3, 4, 5]") && ContainsSubstring("[1, 3, 4, 4]"));
+                    ContainsSubstring("gradients: got [1, 3, 4, 5]") && ContainsSubstring("[1, 3, 4, 4]"));
 }
 
 TEST_CASE("Grad-CAM of a net computed on paper, at its last layer and at an earlier one") {

@@ -1,8 +1,8 @@
 #include <sightglass/cam/methods/grad_cam_element_wise.hpp>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -25,9 +25,9 @@ TEST_CASE("grad_cam_element_wise takes one and three spatial dimensions") {
 
 TEST_CASE("grad_cam_element_wise says which argument does not fit") {
   CHECK_THROWS_WITH(sg::grad_cam_element_wise(torch::zeros({2, 3}), torch::zeros({2, 3})),
-                    ContainsSubstring("activations: came [2, 3], expected [N, C, *S]"));
+                    ContainsSubstring("activations: got [2, 3], expected [N, C, *S]"));
   CHECK_THROWS_WITH(sg::grad_cam_element_wise(torch::zeros({1, 3, 4, 4}), torch::zeros({1, 3, 4, 5})),
-                    ContainsSubstring("gradients: came [1, 3, 4, 5]"));
+                    ContainsSubstring("gradients: got [1, 3, 4, 5]"));
 }
 
 TEST_CASE("Grad-CAM element-wise of a net computed on paper") {

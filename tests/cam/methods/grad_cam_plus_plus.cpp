@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -47,9 +47,9 @@ TEST_CASE("grad_cam_plus_plus takes alpha as 0 where its denominator is 0, and k
 
 TEST_CASE("grad_cam_plus_plus says which argument does not fit") {
   CHECK_THROWS_WITH(sg::grad_cam_plus_plus(torch::zeros({2, 3}), torch::zeros({2, 3})),
-                    ContainsSubstring("activations: came [2, 3], expected [N, C, *S]"));
+                    ContainsSubstring("activations: got [2, 3], expected [N, C, *S]"));
   CHECK_THROWS_WITH(sg::grad_cam_plus_plus(torch::zeros({1, 3, 4, 4}), torch::zeros({1, 3, 4, 5})),
-                    ContainsSubstring("gradients: came [1, 3, 4, 5]"));
+                    ContainsSubstring("gradients: got [1, 3, 4, 5]"));
 }
 
 TEST_CASE("Grad-CAM++ of a net computed on paper, and of a batch") {

@@ -1,9 +1,9 @@
 #include <sightglass/cam/explain.hpp>
 #include <sightglass/cam/methods/guided_backprop.hpp>
 
-#include "support/catch.hpp"
-#include "support/refs.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/refs.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;

@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
 
 namespace sg = sightglass;
 
@@ -47,7 +47,7 @@ TEST_CASE("the Gauss-Legendre rule of n points is exact for polynomials of degre
 }
 
 TEST_CASE("integrated gradients: steps, a batch is its images, progress") {
-  CHECK_THROWS_WITH(support::small_map(sg::IntegratedGradients{0}), ContainsSubstring("steps: came 0"));
+  CHECK_THROWS_WITH(support::small_map(sg::IntegratedGradients{0}), ContainsSubstring("steps: got 0"));
   support::check_batch_is_its_images(sg::IntegratedGradients{8});
   support::check_runs(sg::IntegratedGradients{8});
 }

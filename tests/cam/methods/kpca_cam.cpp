@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 
@@ -53,7 +53,7 @@ TEST_CASE("kpca_cam of equal activations is not NaN; NaN stays in its image") {
   const at::Tensor maps = sg::kpca_cam(a);
   CHECK(maps[0].isfinite().all().item<bool>());
   CHECK(maps[1].isnan().all().item<bool>());
-  CHECK_THROWS_WITH(sg::kpca_cam(torch::zeros({2, 3})), ContainsSubstring("activations: came [2, 3]"));
+  CHECK_THROWS_WITH(sg::kpca_cam(torch::zeros({2, 3})), ContainsSubstring("activations: got [2, 3]"));
 }
 
 TEST_CASE("KPCA-CAM of a batch is that of its images") { support::check_batch_is_its_images(sg::KpcaCam{}); }

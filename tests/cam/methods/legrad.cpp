@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/refs.hpp"
-#include "support/snapshot.hpp"
-#include "support/transformer.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/refs.hpp"
+#include "support/harness/snapshot.hpp"
+#include "support/nets/transformer.hpp"
 
 namespace sg = sightglass;
 using support::SmallBlockImpl;

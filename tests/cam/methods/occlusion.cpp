@@ -1,9 +1,9 @@
 #include <sightglass/cam/methods/occlusion.hpp>
 #include <sightglass/hooks/hook_point.hpp>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -56,8 +56,8 @@ TEST_CASE("Occlusion takes one and three spatial dimensions") {
 }
 
 TEST_CASE("Occlusion says which window cannot be, and otherwise keeps to its images and runs") {
-  CHECK_THROWS_WITH(support::small_map(sg::Occlusion{0, 1}), ContainsSubstring("window, stride: came 0 and 1"));
-  CHECK_THROWS_WITH(support::small_map(sg::Occlusion{2, 0}), ContainsSubstring("window, stride: came 2 and 0"));
+  CHECK_THROWS_WITH(support::small_map(sg::Occlusion{0, 1}), ContainsSubstring("window, stride: got 0 and 1"));
+  CHECK_THROWS_WITH(support::small_map(sg::Occlusion{2, 0}), ContainsSubstring("window, stride: got 2 and 0"));
   CHECK_THROWS_WITH(support::small_map(sg::Occlusion{2, 3}), ContainsSubstring("stride <= window"));
   support::check_batch_is_its_images(sg::Occlusion{3, 2});
   support::check_runs(sg::Occlusion{3, 2});

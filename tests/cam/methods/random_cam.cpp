@@ -1,8 +1,8 @@
 #include <sightglass/cam/methods/random_cam.hpp>
 #include <sightglass/hooks/hook_point.hpp>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
 
 namespace sg = sightglass;
 

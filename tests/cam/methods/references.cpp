@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/refs.hpp"
+#include "support/harness/catch.hpp"
+#include "support/data/refs.hpp"
 
 namespace sg = sightglass;
 using support::Entry;

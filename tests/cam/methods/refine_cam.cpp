@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 

@@ -3,9 +3,9 @@
 
 #include <cmath>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -51,11 +51,11 @@ TEST_CASE("RISE's masks are in [0, 1] and show each place with the probability t
   }
   const auto line = std::make_shared<OnePixelImpl>();
   CHECK_THROWS_WITH(sg::explain(line, torch::ones({1, 1, 12, 9}), line->here, sg::Rise{0}),
-                    ContainsSubstring("samples, cells: came 0"));
+                    ContainsSubstring("samples, cells: got 0"));
   CHECK_THROWS_WITH(sg::explain(line, torch::ones({1, 1, 12, 9}), line->here, sg::Rise{1, 0}),
-                    ContainsSubstring("cells: came 1 and 0"));
+                    ContainsSubstring("cells: got 1 and 0"));
   CHECK_THROWS_WITH(sg::explain(line, torch::ones({1, 1, 12, 9}), line->here, sg::Rise{1, 7, 0.0}),
-                    ContainsSubstring("probability: came 0"));
+                    ContainsSubstring("probability: got 0"));
 }
 
 TEST_CASE("RISE: a batch is its images, max_batch, progress, seed") {

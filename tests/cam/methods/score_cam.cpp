@@ -4,9 +4,9 @@
 #include <cmath>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -62,7 +62,7 @@ TEST_CASE("Faster Score-CAM runs the channels of highest variance only") {
   CHECK(support::near(f.map(sg::ScoreCam{2}), score_cam_in_loops(f.a, {order[0], order[1]}, score)));
   CHECK(f.map(sg::FastScoreCam{2}).equal(f.map(sg::ScoreCam{2})));
   CHECK(f.map(sg::FastScoreCam{}).equal(f.map(sg::ScoreCam{})));  // 32, and the layer has 5
-  CHECK_THROWS_WITH(f.map(sg::ScoreCam{6}), ContainsSubstring("channels: came 6, the layer has 5"));
+  CHECK_THROWS_WITH(f.map(sg::ScoreCam{6}), ContainsSubstring("channels: got 6, the layer has 5"));
 }
 
 TEST_CASE("SS-CAM takes the mean score of noisy masks, IS-CAM that of scaled masks, in loops") {
@@ -79,8 +79,8 @@ TEST_CASE("SS-CAM takes the mean score of noisy masks, IS-CAM that of scaled mas
     return (f.score(mask / 4) + f.score(mask / 2) + f.score(mask * .75) + f.score(mask)) / 4;
   };
   CHECK(support::near(f.map(sg::IsCam{4}), score_cam_in_loops(f.a, all_channels, integrated)));
-  CHECK_THROWS_WITH(f.map(sg::SsCam{0}), ContainsSubstring("samples: came 0"));
-  CHECK_THROWS_WITH(f.map(sg::IsCam{0}), ContainsSubstring("samples: came 0"));
+  CHECK_THROWS_WITH(f.map(sg::SsCam{0}), ContainsSubstring("samples: got 0"));
+  CHECK_THROWS_WITH(f.map(sg::IsCam{0}), ContainsSubstring("samples: got 0"));
 }
 
 TEST_CASE("Score-CAM does not depend on the order of the channels") {

@@ -1,9 +1,9 @@
 #include <sightglass/cam/methods/shapley_cam.hpp>
 #include <sightglass/hooks/hook_point.hpp>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;

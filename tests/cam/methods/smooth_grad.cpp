@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
 
 namespace sg = sightglass;
 
@@ -76,8 +76,8 @@ TEST_CASE("Smooth Grad-CAM++ takes the means of the gradient's powers over noisy
 }
 
 TEST_CASE("SmoothGrad and Smooth Grad-CAM++: samples, a batch is its images, progress, seed") {
-  CHECK_THROWS_WITH(support::small_map(sg::SmoothGrad{0}), ContainsSubstring("samples: came 0"));
-  CHECK_THROWS_WITH(support::small_map(sg::SmoothGradCamPlusPlus{0}), ContainsSubstring("samples: came 0"));
+  CHECK_THROWS_WITH(support::small_map(sg::SmoothGrad{0}), ContainsSubstring("samples: got 0"));
+  CHECK_THROWS_WITH(support::small_map(sg::SmoothGradCamPlusPlus{0}), ContainsSubstring("samples: got 0"));
   support::check_batch_is_its_images(sg::Saliency{});
   support::check_batch_is_its_images(sg::SmoothGrad{4});
   support::check_batch_is_its_images(sg::SmoothGradCamPlusPlus{});

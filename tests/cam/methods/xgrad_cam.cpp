@@ -1,8 +1,8 @@
 #include <sightglass/cam/methods/xgrad_cam.hpp>
 
-#include "support/catch.hpp"
-#include "support/small.hpp"
-#include "support/tiny.hpp"
+#include "support/harness/catch.hpp"
+#include "support/nets/small.hpp"
+#include "support/nets/tiny.hpp"
 
 namespace sg = sightglass;
 using support::PaperNet;
@@ -37,9 +37,9 @@ TEST_CASE("xgrad_cam gives a channel whose activations sum to 0 no weight") {
 
 TEST_CASE("xgrad_cam says which argument does not fit") {
   CHECK_THROWS_WITH(sg::xgrad_cam(torch::zeros({2, 3}), torch::zeros({2, 3})),
-                    ContainsSubstring("activations: came [2, 3], expected [N, C, *S]"));
+                    ContainsSubstring("activations: got [2, 3], expected [N, C, *S]"));
   CHECK_THROWS_WITH(sg::xgrad_cam(torch::zeros({1, 3, 4, 4}), torch::zeros({1, 3, 4, 5})),
-                    ContainsSubstring("gradients: came [1, 3, 4, 5]"));
+                    ContainsSubstring("gradients: got [1, 3, 4, 5]"));
 }
 
 TEST_CASE("XGrad-CAM of a net computed on paper, and of a batch") {

@@ -17,7 +17,7 @@ namespace sightglass::detail {
 /// How many images a run takes. `changed`: of one image, the input or, where the tail alone runs `again`, the
 /// activations.
 inline int64_t batch_for(const Runs& runs, const at::Tensor& changed, Tail tail = Tail::once) {
-  TORCH_CHECK(runs.max_batch >= 0, "max_batch: came ", runs.max_batch, ", expected a number of images, or 0");
+  TORCH_CHECK(runs.max_batch >= 0, "max_batch: got ", runs.max_batch, ", expected a number of images, or 0");
   if (runs.max_batch > 0) return runs.max_batch;
   // Early layers give many times what they get. On the CPU, tensors beyond 32 MB come from the system and go back to it
   // each time, which costs up to as much as the computing.

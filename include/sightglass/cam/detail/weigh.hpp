@@ -11,11 +11,11 @@ namespace sightglass::detail {
 
 /// Throws unless `activations` is `[N, C, *S]`, and `gradients` the same where it is given.
 inline void check_activations(const at::Tensor& activations) {
-  TORCH_CHECK(activations.dim() >= 3, "activations: came ", activations.sizes(), ", expected [N, C, *S]");
+  TORCH_CHECK(activations.dim() >= 3, "activations: got ", activations.sizes(), ", expected [N, C, *S]");
 }
 inline void check_pair(const at::Tensor& activations, const at::Tensor& gradients) {
   check_activations(activations);
-  TORCH_CHECK(gradients.sizes() == activations.sizes(), "gradients: came ", gradients.sizes(),
+  TORCH_CHECK(gradients.sizes() == activations.sizes(), "gradients: got ", gradients.sizes(),
               ", expected the activations' ", activations.sizes());
 }
 

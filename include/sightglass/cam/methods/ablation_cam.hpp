@@ -20,9 +20,12 @@ namespace sightglass {
 /// Convolutional Network via Gradient-free Localization". pytorch-grad-cam sets the channel to a large negative number
 /// where the layer's minimum is not 0.
 struct AblationCam {
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
+  /// What lies behind the layer is run again.
   static constexpr Tail tail = Tail::again;
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return detail::weigh(weights(cut), cut.activations()).relu_(); }
   /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
   at::Tensor weighted(const Cut& cut) const { return detail::weighted(weights(cut), cut.activations()); }

@@ -16,8 +16,8 @@ namespace sightglass {
 /// `activations` `[N, C, *S]`; `weights` `[K, C]` gives the maps of all K classes, `[N, K, *S]`. No bias and no
 /// rectifier: the map is signed. Zhou et al. 2016, "Learning Deep Features for Discriminative Localization".
 inline at::Tensor cam(const at::Tensor& activations, const at::Tensor& weights) {
-  TORCH_CHECK(activations.dim() >= 3, "activations: came ", activations.sizes(), ", expected [N, C, *S]");
-  TORCH_CHECK(weights.dim() == 2 && weights.size(1) == activations.size(1), "weights: came ", weights.sizes(),
+  TORCH_CHECK(activations.dim() >= 3, "activations: got ", activations.sizes(), ", expected [N, C, *S]");
+  TORCH_CHECK(weights.dim() == 2 && weights.size(1) == activations.size(1), "weights: got ", weights.sizes(),
               ", expected [K, ", activations.size(1), "] for activations ", activations.sizes());
   const detail::WithoutAutocast without_autocast;
   const at::Tensor flat = at::matmul(weights, activations.flatten(2));  // [K, C] x [N, C, S]
@@ -38,7 +38,7 @@ struct Cam {
     TORCH_CHECK(cut.has_class(), "Cam: the target is no class, so it has no weights; give a class, or use GradCam");
     const at::Tensor a = cut.activations();
     const at::Tensor all = (weights.defined() ? weights : head_of(cut)).detach().to(a.options());
-    TORCH_CHECK(all.dim() == 2 && all.size(0) == cut.output().size(1) && all.size(1) == a.size(1), "weights: came ",
+    TORCH_CHECK(all.dim() == 2 && all.size(0) == cut.output().size(1) && all.size(1) == a.size(1), "weights: got ",
                 all.sizes(), ", expected [", cut.output().size(1), ", ", a.size(1),
                 "], [classes, channels], for layer \"", cut.layer_name(), "\" with activations ", a.sizes());
     const at::Tensor chosen = all.index_select(0, cut.classes());  // [N, C]

@@ -78,6 +78,7 @@ inline at::Tensor eigen_cam(const at::Tensor& activations, Centring centring = C
 /// EigenGrad-CAM: Eigen-CAM of `gradients * activations`, which looks at the class. As in pytorch-grad-cam, which
 /// centres.
 inline at::Tensor eigen_grad_cam(const at::Tensor& activations, const at::Tensor& gradients,
+                                 /// Whether each channel's mean is taken off first.
                                  Centring centring = Centring::none) {
   detail::check_pair(activations, gradients);
   return eigen_cam(gradients * activations, centring);
@@ -85,13 +86,17 @@ inline at::Tensor eigen_grad_cam(const at::Tensor& activations, const at::Tensor
 
 /// Eigen-CAM as a method for `explain`.
 struct EigenCam {
+  /// Whether each channel's mean is taken off first.
   Centring centring = Centring::none;
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return eigen_cam(cut.activations(), centring); }
 };
 
 /// EigenGrad-CAM as a method for `explain`.
 struct EigenGradCam {
+  /// Whether each channel's mean is taken off first.
   Centring centring = Centring::none;
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return eigen_grad_cam(cut.activations(), cut.gradients(), centring); }
 };
 

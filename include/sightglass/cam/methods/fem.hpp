@@ -24,6 +24,7 @@ inline at::Tensor fem(const at::Tensor& activations, double k = 2.0) {
 /// The same as a method for `explain`.
 struct Fem {
   double k = 2.0;  ///< standard deviations above the mean
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return fem(cut.activations(), k); }
 };
 

@@ -36,7 +36,7 @@ struct FinerCam {
   Cut against_its_likes(const Cut& cut) const {
     TORCH_CHECK(cut.has_class(), "FinerCam: the target is no class, so nothing is like it; give a class");
     const at::Tensor output = cut.output();
-    TORCH_CHECK(classes > 0 && output.dim() == 2 && classes < output.size(1), "classes: came ", classes,
+    TORCH_CHECK(classes > 0 && output.dim() == 2 && classes < output.size(1), "classes: got ", classes,
                 " to compare with, the model gives ", output.size(1), " in all");
     const detail::NoGraph no_graph;
     at::Tensor distance = (output - output.gather(1, cut.classes().unsqueeze(1))).abs();

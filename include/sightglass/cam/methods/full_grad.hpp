@@ -36,6 +36,7 @@ inline at::Tensor full_grad_map(const at::Tensor& part, at::IntArrayRef size) {
 /// Visualization", as their code has it, the 1e-6 too: linear layers' biases are left out. pytorch-grad-cam scales each
 /// channel by itself, so that strong and weak channels count the same.
 struct FullGrad {
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor x = cut.input();
     TORCH_CHECK(x.dim() >= 3 && x.dim() <= 5, "FullGrad: the input is ", x.sizes(), ", expected [N, C, *S]");

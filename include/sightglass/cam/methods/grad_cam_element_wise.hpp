@@ -18,6 +18,7 @@ inline at::Tensor grad_cam_element_wise(const at::Tensor& activations, const at:
 
 /// The same as a method for `explain`, at any layer.
 struct GradCamElementWise {
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return grad_cam_element_wise(cut.activations(), cut.gradients()); }
   /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
   at::Tensor weighted(const Cut& cut) const { return (cut.gradients() * cut.activations()).relu_(); }

@@ -36,6 +36,7 @@ inline at::Tensor grad_cam_plus_plus(const at::Tensor& activations, const at::Te
 
 /// The same as a method for `explain`, at any layer.
 struct GradCamPlusPlus {
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return grad_cam_plus_plus(cut.activations(), cut.gradients()); }
   /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
   at::Tensor weighted(const Cut& cut) const {

@@ -16,6 +16,7 @@ namespace sightglass {
 /// Springenberg et al. 2015, "Striving for Simplicity: The All Convolutional Net". It looks at the picture more than at
 /// the class (Adebayo et al. 2018, "Sanity Checks for Saliency Maps").
 struct GuidedBackprop {
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return attributions(cut).abs().amax(1); }
 
   /// The same for each input channel, signed: `[N, C, *S]`.
@@ -31,6 +32,7 @@ struct GuidedBackprop {
 ///
 /// Selvaraju et al. 2017, "Grad-CAM". captum enlarges to the nearest element.
 struct GuidedGradCam {
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return attributions(cut).abs().amax(1); }
 
   /// The same for each input channel, signed: `[N, C, *S]`.

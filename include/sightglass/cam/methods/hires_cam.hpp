@@ -18,6 +18,7 @@ inline at::Tensor hires_cam(const at::Tensor& activations, const at::Tensor& gra
 
 /// The same as a method for `explain`, at any layer.
 struct HiResCam {
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return hires_cam(cut.activations(), cut.gradients()); }
   /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
   at::Tensor weighted(const Cut& cut) const { return cut.gradients() * cut.activations(); }

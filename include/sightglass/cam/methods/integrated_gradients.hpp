@@ -53,7 +53,7 @@ struct IntegratedGradients {
 
   /// The same for each input channel: `[N, C, *S]`.
   at::Tensor attributions(const Cut& cut) const {
-    TORCH_CHECK(steps > 0, "steps: came ", steps, ", expected at least 1");
+    TORCH_CHECK(steps > 0, "steps: got ", steps, ", expected at least 1");
     const at::Tensor given = cut.input();
     const at::Tensor x = given.to(detail::map_dtype(given));
     const at::Tensor from = at::full_like(x, baseline);

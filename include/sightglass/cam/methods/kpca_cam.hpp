@@ -8,9 +8,9 @@
 
 namespace sightglass {
 
-/// KPCA-CAM: kernel principal components in place of Eigen-CAM's linear ones: the places' projection on the first
-/// component of the centred kernel matrix `K[p, q] = tanh(B_p . B_q / C + 1)`, B the activations less each channel's
-/// mean. It looks at no class.
+/// KPCA-CAM: kernel principal components in place of Eigen-CAM's linear ones: the projection of the places on the first
+/// component of the centred kernel matrix `K[p, q] = tanh(dot(B_p, B_q) / C + 1)`, B the activations less each
+/// channel's mean. It looks at no class.
 ///
 /// `activations` `[N, C, *S]`; returns `[N, *S]`, signed such that the element of largest magnitude is positive. Costs
 /// a matrix of places by places: meant for deep layers. Karmani et al. 2024, "KPCA-CAM: Visual Explainability of Deep
@@ -31,6 +31,7 @@ inline at::Tensor kpca_cam(const at::Tensor& activations) {
 
 /// The same as a method for `explain`.
 struct KpcaCam {
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return kpca_cam(cut.activations()); }
 };
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sightglass/cam/cut.hpp"
+#include "sightglass/model/detail/runner.hpp"
 #include "sightglass/cam/detail/weigh.hpp"
 #include "sightglass/trace/observers/attention.hpp"
 #include "sightglass/trace/scopes.hpp"
@@ -106,6 +107,7 @@ struct LeGrad {
   at::Tensor by_score(const Cut& cut) const {
     const at::Tensor x = cut.input();
     detail::AttentionGradients attention;
+    attention.pass_on_to(detail::listener());
     {
       const detail::Observed listening(attention);
       (void)cut.input_gradients(x, at::arange(x.size(0), at::kLong));

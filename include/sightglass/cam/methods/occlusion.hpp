@@ -23,7 +23,7 @@ struct Occlusion {
   Runs runs = {};
 
   at::Tensor operator()(const Cut& cut) const {
-    TORCH_CHECK(window > 0 && stride > 0 && stride <= window, "window, stride: came ", window, " and ", stride,
+    TORCH_CHECK(window > 0 && stride > 0 && stride <= window, "window, stride: got ", window, " and ", stride,
                 "; expected 0 < stride <= window, so that every place is covered");
     const at::Tensor x = cut.input();
     const at::IntArrayRef size = x.sizes().slice(2);

@@ -16,8 +16,10 @@ namespace sightglass {
 ///
 /// The same weights for each image, and at each call with the same seed; the global random state is not touched.
 struct RandomCam {
+  /// The same seed gives the same map.
   uint64_t seed = 0;
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor a = cut.activations();
     const at::Tensor weights =

@@ -22,10 +22,14 @@ enum class Neighbourhood { none, gaussian };
 /// gradient-free visual explanations for convolutional neural networks"; their code takes the softmax, as
 /// `Target::softmax` does.
 struct ReciproCam {
+  /// What is left around a place.
   Neighbourhood neighbourhood = Neighbourhood::gaussian;
+  /// How many images at once, and who is told of the progress.
   Runs runs = {};
+  /// What lies behind the layer is run again.
   static constexpr Tail tail = Tail::again;
 
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const {
     const at::Tensor a = cut.activations();
     const at::Tensor masks = masks_for(a);  // [P, *S]

@@ -32,8 +32,8 @@ struct Rise {
   Runs runs = {};
 
   at::Tensor operator()(const Cut& cut) const {
-    TORCH_CHECK(samples > 0 && cells > 0, "samples, cells: came ", samples, " and ", cells, ", expected at least 1");
-    TORCH_CHECK(probability > 0 && probability <= 1, "probability: came ", probability, ", expected (0, 1]");
+    TORCH_CHECK(samples > 0 && cells > 0, "samples, cells: got ", samples, " and ", cells, ", expected at least 1");
+    TORCH_CHECK(probability > 0 && probability <= 1, "probability: got ", probability, ", expected (0, 1]");
     const at::Tensor x = cut.input();
     const auto dtype = detail::map_dtype(x);
     std::vector<at::Tensor> maps;

@@ -51,7 +51,7 @@ inline at::Tensor score_map(const at::Tensor& scores, const at::Tensor& chosen, 
 /// The `count` channels of highest variance over places, `[N, count]`; all of them, in order, for 0.
 inline at::Tensor channels_of_most_variance(const at::Tensor& activations, int64_t count) {
   const int64_t all = activations.size(1);
-  TORCH_CHECK(count >= 0 && count <= all, "channels: came ", count, ", the layer has ", all);
+  TORCH_CHECK(count >= 0 && count <= all, "channels: got ", count, ", the layer has ", all);
   if (count == 0 || count == all) {
     return at::arange(all, activations.options().dtype(at::kLong)).unsqueeze(0).expand({activations.size(0), all});
   }
@@ -63,7 +63,7 @@ inline at::Tensor channels_of_most_variance(const at::Tensor& activations, int64
 inline at::Tensor score_cam_of_samples(
     const Cut& cut, const Runs& runs, int64_t samples,
     const std::function<at::Tensor(const at::Tensor& masks, const at::Tensor& numbers)>& vary) {
-  TORCH_CHECK(samples > 0, "samples: came ", samples, ", expected at least 1");
+  TORCH_CHECK(samples > 0, "samples: got ", samples, ", expected at least 1");
   const at::Tensor a = cut.activations();
   const at::Tensor x = cut.input();
   const at::Tensor chosen = channels_of_most_variance(a, 0);

@@ -14,6 +14,7 @@ namespace sightglass {
 /// Where the rest of the network is piecewise linear (ReLU, pooling) H is 0, and the map is Grad-CAM's. Cai 2025,
 /// "CAMs as Shapley Value-based Explainers". pytorch-grad-cam agrees on convolutional networks and throws on tokens.
 struct ShapleyCam {
+  /// The maps, `[N, *S]`.
   at::Tensor operator()(const Cut& cut) const { return detail::weigh(weights(cut), cut.activations()).relu_(); }
   /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
   at::Tensor weighted(const Cut& cut) const { return detail::weighted(weights(cut), cut.activations()); }

@@ -48,7 +48,7 @@ struct SmoothGrad {
   Runs runs = {};
 
   at::Tensor operator()(const Cut& cut) const {
-    TORCH_CHECK(samples > 0, "samples: came ", samples, ", expected at least 1");
+    TORCH_CHECK(samples > 0, "samples: got ", samples, ", expected at least 1");
     const at::Tensor given = cut.input();
     const at::Tensor x = given.to(detail::map_dtype(given));
     const at::Tensor images = at::arange(x.size(0), at::kLong);
@@ -76,7 +76,7 @@ struct SmoothGradCamPlusPlus {
   Runs runs = {};
 
   at::Tensor operator()(const Cut& cut) const {
-    TORCH_CHECK(samples > 0, "samples: came ", samples, ", expected at least 1");
+    TORCH_CHECK(samples > 0, "samples: got ", samples, ", expected at least 1");
     const at::Tensor a = cut.activations();
     const at::Tensor x = cut.input();
     const at::Tensor images = at::arange(x.size(0), at::kLong);

@@ -23,7 +23,8 @@ class Watch {
   /// How the layer's calls are told: by the stream of operations, or by marks that a run of our own sets.
   enum class By { operations, marks };
 
-  Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by = By::operations);
+  Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by = By::operations,
+        std::shared_ptr<Tracker> tracker = Tracker::of_thread());
   Watch(Watch&&) noexcept = default;
   Watch& operator=(Watch&& other) noexcept;
   ~Watch() { remove(); }

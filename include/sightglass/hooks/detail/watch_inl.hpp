@@ -24,8 +24,9 @@ SIGHTGLASS_INLINE void check_can_be_watched(const std::vector<Layer>& layers) {
   TORCH_CHECK(false, message);
 }
 
-SIGHTGLASS_INLINE Watch::Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by)
-    : subscriber_(std::move(subscriber)), tracker_(Tracker::of_thread()) {
+SIGHTGLASS_INLINE Watch::Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by,
+                               std::shared_ptr<Tracker> tracker)
+    : subscriber_(std::move(subscriber)), tracker_(std::move(tracker)) {
   const Place& place = layer.place();
   check_can_be_watched({layer});
   if (place.owner == nullptr || by == By::marks) {

@@ -28,11 +28,7 @@ inline size_t chosen_of(const std::string& layer, const std::string& wanted, con
               "\": it gives no tensor (a trace keeps none for a layer that only passes its input through); take the "
               "layer before it");
   if (!wanted.empty()) {
-    for (size_t i = keys.size(); i < outputs.size(); ++i) keys.push_back(std::to_string(i));
-    const std::optional<size_t> index = index_of_path(keys, wanted);
-    TORCH_CHECK(index.has_value(), "layer \"", layer, "\": it has no output \"", wanted, "\"; it gives ",
-                quoted_list(keys));
-    return *index;
+    return index_of_output("layer \"" + layer + "\"", std::move(keys), outputs.size(), wanted);
   }
   const auto serves = [](const at::Tensor& y) { return y.defined() && y.is_floating_point() && y.dim() >= 3; };
   const auto first = std::find_if(outputs.begin(), outputs.end(), serves);

@@ -4,27 +4,27 @@
 
 #include <cmath>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "sightglass/model/reshape.hpp"
 #include "sightglass/hooks/layer.hpp"
 #include "sightglass/trace/observers/axes.hpp"
+#include "sightglass/trace/owner_store.hpp"
 
 namespace sightglass::detail {
 
 /// How a layer's output is seen as maps `[N, C, *S]`: as it is, in another shape, or not at all.
 struct Layout {
-  std::optional<Reshape> reshape;  ///< none: as it is
-  std::vector<int64_t> shape;      ///< `[N, C, *S]`; empty where there is no telling
-  std::string problem;             ///< why there is none, and what to do
-  bool tokens = false;             ///< `[N, T, C]`, where the input has more than one spatial dimension
-  bool known = false;              ///< the operations around it say which dimension holds channels
+  std::optional<Reshape> reshape;      ///< none: as it is
+  std::vector<int64_t> shape;          ///< `[N, C, *S]`; empty where there is no telling
+  std::optional<std::string> problem;  ///< why there is none, and what to do
+  bool tokens = false;                 ///< `[N, T, C]`, where the input has more than one spatial dimension
+  bool known = false;                  ///< the operations around it say which dimension holds channels
 };
 
 /// The grid of `count` tokens of an input of `size`: that of a convolution, or else the input's own, reduced evenly.
@@ -56,11 +56,11 @@ inline Layout layout_of(at::IntArrayRef sizes, Axes axes, at::IntArrayRef input,
   const auto dims = static_cast<int64_t>(sizes.size());
   const bool known = axes != Axes::unknown;
   if (dims == static_cast<int64_t>(input.size()) || dims != 3 || input.size() < 4) {
-    if (axes != Axes::channels_last || dims < 3) return {std::nullopt, sizes.vec(), "", false, known};
+    if (axes != Axes::channels_last || dims < 3) return {std::nullopt, sizes.vec(), std::nullopt, false, known};
     std::vector<int64_t> shape = sizes.vec();
     shape.insert(shape.begin() + 1, shape.back());
     shape.pop_back();
-    return {Reshape::channels_last(), shape, "", false, known};
+    return {Reshape::channels_last(), shape, std::nullopt, false, known};
   }
   const at::IntArrayRef size = input.slice(2);
   constexpr int64_t most_before = 8;
@@ -80,7 +80,7 @@ inline Layout layout_of(at::IntArrayRef sizes, Axes axes, at::IntArrayRef input,
   std::vector<int64_t> shape{sizes[0], tokens ? sizes[2] : sizes[1]};
   shape.insert(shape.end(), found->first.begin(), found->first.end());
   const Reshape reshape = tokens ? Reshape::tokens(found->first, found->second) : Reshape::flat(found->first);
-  return {reshape, shape, "", true, known};
+  return {reshape, shape, std::nullopt, true, known};
 }
 
 /// Layouts found in this process: of a layer, for a size of the input.
@@ -91,28 +91,15 @@ class C10_EXPORT LayoutStore {
     return store;
   }
 
-  std::shared_ptr<const Layout> find(const Layer& layer, at::IntArrayRef input) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto entry = entries_.find(key(layer, input));
-    const auto lifetime = lifetime_of(layer);
-    const bool same = entry != entries_.end() && !entry->second.lifetime.owner_before(lifetime) &&
-                      !lifetime.owner_before(entry->second.lifetime);
-    return same ? entry->second.layout : nullptr;
+  std::shared_ptr<const Layout> find(const Layer& layer, at::IntArrayRef input) const {
+    return layouts_.find(key(layer, input), lifetime_of(layer));
   }
   void put(const Layer& layer, at::IntArrayRef input, std::shared_ptr<const Layout> layout) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (auto entry = entries_.begin(); entry != entries_.end();) {
-      entry = entry->second.lifetime.expired() ? entries_.erase(entry) : std::next(entry);
-    }
-    entries_[key(layer, input)] = {lifetime_of(layer), std::move(layout)};
+    layouts_.put(key(layer, input), lifetime_of(layer), std::move(layout));
   }
 
  private:
   using Key = std::tuple<const void*, std::string, std::vector<int64_t>>;
-  struct Entry {
-    std::weak_ptr<const void> lifetime;
-    std::shared_ptr<const Layout> layout;
-  };
   static Key key(const Layer& layer, at::IntArrayRef input) {
     return {layer.place().key, layer.place().output, input.slice(1).vec()};
   }
@@ -121,8 +108,7 @@ class C10_EXPORT LayoutStore {
                                           : std::weak_ptr<const void>(layer.place().module);
   }
 
-  std::mutex mutex_;
-  std::map<Key, Entry> entries_;
+  OwnerStore<Key, Layout> layouts_;
 };
 
 }  // namespace sightglass::detail

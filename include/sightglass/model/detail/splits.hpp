@@ -30,29 +30,31 @@ inline double rounding_of(const at::Tensor& values) {
 }
 
 /// True where `one` is `other` but for rounding.
-inline bool agrees(const at::Tensor& one, const at::Tensor& other) {
+inline bool equal_but_rounding(const at::Tensor& one, const at::Tensor& other) {
   return one.defined() && one.sizes() == other.sizes() && one.scalar_type() == other.scalar_type() &&
          (one - other).abs().max().item<double>() <= rounding_of(other) * other.abs().max().item<double>();
 }
 
-/// The splits of one model, each for some layers and, where it was traced, one size of the input.
+/// For which sizes of the input a split is made: all with as many dimensions, or one.
+enum class SplitFor { any_size, this_size };
+
+/// The splits of one model, each for some layers (none: the whole model) and, where it was traced, one size of the
+/// input. Copies of the model share them.
 class Splits {
  public:
-  using Split = std::shared_ptr<const detail::Split>;
-  /// For what a split is: layers, sizes (-1: any), dtype, device.
-  using Key = std::tuple<std::vector<const void*>, std::vector<int64_t>, at::ScalarType, at::Device>;
+  /// For what a split is: layers, number of dimensions, sizes (none: any), dtype, device.
+  using Key = std::tuple<std::vector<const void*>, int64_t, std::vector<int64_t>, at::ScalarType, at::Device>;
 
-  static Key key(const std::vector<Layer>& layers, const at::Tensor& input, bool any_size) {
+  static Key key(const std::vector<Layer>& layers, const at::Tensor& input, SplitFor sizes) {
     std::vector<const void*> places;
     for (const Layer& layer : layers) places.push_back(layer.place().key);
     std::sort(places.begin(), places.end());
-    std::vector<int64_t> sizes = input.sizes().vec();
-    if (any_size) std::fill(sizes.begin(), sizes.end(), -1);
-    return {places, sizes, input.scalar_type(), input.device()};
+    return {std::move(places), input.dim(), sizes == SplitFor::any_size ? std::vector<int64_t>() : input.sizes().vec(),
+            input.scalar_type(), input.device()};
   }
 
   /// Null where there is none, or what it was made from has changed.
-  Split find(const Key& key) {
+  std::shared_ptr<const Split> find(const Key& key) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto entry = position(key);
     if (entry == entries_.end()) return nullptr;
@@ -69,18 +71,15 @@ class Splits {
     return position(key) == entries_.end();
   }
 
-  /// Makes a split, and keeps it where it gives what a plain pass gave: `activations_at(place)`, and `output`. Else
-  /// warns, and is not tried again.
-  void learn(const Key& key, const std::function<Split()>& make, const at::Tensor& input,
-             const std::function<at::Tensor(const void* place)>& activations_at, const at::Tensor& output) {
+  /// Makes a split, and keeps it where it gives what a plain run gave. Else warns, and is not tried again.
+  void learn(const Key& key, const std::function<std::shared_ptr<const Split>()>& make,
+             const std::function<bool(const Split&)>& gives_the_same) {
     const NoGraph no_graph;
-    Split split;
+    std::shared_ptr<const Split> split;
     std::string why;
     try {
       split = make();
-      const at::Tensor activations = activations_at(split->place());
-      const bool right = agrees(split->prefix(input), activations) && agrees(split->tail(activations, input), output);
-      if (!right) why = "its results are others than those of a plain run";
+      if (!gives_the_same(*split)) why = "its results are others than those of a plain run";
     } catch (const c10::Error& error) {
       why = one_line(error.what_without_backtrace());
     } catch (const std::exception& error) {
@@ -88,7 +87,8 @@ class Splits {
     }
     if (!why.empty()) {
       split = nullptr;
-      TORCH_WARN("sightglass: the model is not optimised for this layer, and runs as it is: ", why);
+      TORCH_WARN("sightglass: the model is not optimised ", std::get<0>(key).empty() ? "as a whole" : "for this layer",
+                 ", and runs as it is: ", why);
     }
     const std::lock_guard<std::mutex> lock(mutex_);
     if (position(key) != entries_.end()) return;
@@ -98,7 +98,7 @@ class Splits {
 
  private:
   static constexpr size_t most = 8;  // each holds the weights once more
-  using Entries = std::vector<std::pair<Key, Split>>;
+  using Entries = std::vector<std::pair<Key, std::shared_ptr<const Split>>>;
 
   Entries::iterator position(const Key& key) {
     return std::find_if(entries_.begin(), entries_.end(), [&](const auto& entry) { return entry.first == key; });

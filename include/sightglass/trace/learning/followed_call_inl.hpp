@@ -106,7 +106,7 @@ SIGHTGLASS_INLINE void FollowedCall::tell_of_another() const {
   const std::string why = "only parts of " + owner_.describe() +
                           " ran, outside of its forward: where its forward reads parameters of its own, the model "
                           "went on with those of another layer";
-  for (const Watch& watch : watches_) watch.done ? watch.subscriber->miss(why) : watch.subscriber->wonder(why);
+  for (const Watch& watch : watches_) watch.done ? watch.subscriber->miss(why) : watch.subscriber->read_elsewhere(why);
 }
 
 SIGHTGLASS_INLINE bool FollowedCall::wanted_from(int64_t step) const {

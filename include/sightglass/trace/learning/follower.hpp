@@ -29,7 +29,7 @@ class Follower {
   /// Who watches `place`.
   void add_subscribers_of(const void* place, std::vector<std::shared_ptr<Subscriber>>& into) const;
   void subscribe(const void* place, std::shared_ptr<Subscriber> subscriber);
-  /// The parameters and buffers that betray the owner; `renew_state` where they may have been replaced.
+  /// The parameters and buffers that tell of the owner; `renew_state` where they may have been replaced.
   const StateRefs& state() const { return state_; }
   void renew_state();
   /// Operations of the call under way; 0 when there is none. Inner layers are shorter than those around them.

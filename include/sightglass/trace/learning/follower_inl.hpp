@@ -199,7 +199,7 @@ SIGHTGLASS_INLINE void Follower::try_to_learn(const History& history) {
     const bool is_first = signature_ == nullptr && (failed_at_ == nullptr || failed_at_ == read_by);
     if (is_first) failed_at_ = read_by;
     for (const auto& [place, subscriber] : subscribers_) {
-      is_first ? subscriber->miss(failure) : subscriber->wonder(failure);
+      is_first ? subscriber->miss(failure) : subscriber->read_elsewhere(failure);
     }
   }
 }

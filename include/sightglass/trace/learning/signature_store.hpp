@@ -1,15 +1,16 @@
 #pragma once
 
+#include <mutex>
+#include <map>
+#include <iterator>
 #include <c10/macros/Export.h>
 
 #include <cstdint>
-#include <iterator>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "sightglass/trace/learning/signature.hpp"
+#include "sightglass/trace/owner_store.hpp"
 
 namespace sightglass::detail {
 
@@ -21,17 +22,11 @@ class C10_EXPORT SignatureStore {
     return store;
   }
 
-  std::shared_ptr<const Signature> find(const Runnable& owner);
-
+  std::shared_ptr<const Signature> find(const Runnable& owner) const;
   void put(const Runnable& owner, std::shared_ptr<const Signature> signature);
 
  private:
-  struct Entry {
-    std::weak_ptr<const void> lifetime;
-    std::shared_ptr<const Signature> signature;
-  };
-  std::mutex mutex_;
-  std::map<std::pair<const void*, uint64_t>, Entry> entries_;
+  OwnerStore<std::pair<const void*, uint64_t>, Signature> signatures_;
 };
 
 }  // namespace sightglass::detail

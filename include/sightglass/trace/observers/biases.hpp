@@ -23,8 +23,10 @@ struct BiasTerm {
 ///
 /// It sees operations, not modules: functions and TorchScript are served alike. In evaluation, batch norm is a scale
 /// and a bias, `beta - gamma * mean / sqrt(var + eps)`.
-class BiasGradients final : public Listener {
+class BiasGradients final : public Onlooker {
  public:
+  BiasGradients() : Onlooker(state().listener) {}
+
   void operation(const OperatorHandle& op, Stack& stack) override;
 
   /// In the order in which they ran.

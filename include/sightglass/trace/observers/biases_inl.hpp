@@ -8,7 +8,7 @@ namespace sightglass::detail {
 
 SIGHTGLASS_INLINE void BiasGradients::operation(const OperatorHandle& op, Stack& stack) {
   const at::Tensor bias = bias_of(op, stack);
-  op.callBoxed(stack);
+  run(op, stack);
   if (!bias.defined()) return;
   const at::Tensor y = stack[stack.size() - op.schema().returns().size()].toTensor();
   if (!y.requires_grad()) return;

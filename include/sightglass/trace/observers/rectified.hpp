@@ -12,8 +12,10 @@ namespace sightglass::detail {
 
 /// While it listens, gradients that come back to a ReLU's output lose what is below 0, as guided backpropagation wants
 /// it: modules, functions and in-place ones alike, and ReLU6.
-class RectifiedGradients final : public Listener {
+class RectifiedGradients final : public Onlooker {
  public:
+  RectifiedGradients() : Onlooker(state().listener) {}
+
   void operation(const OperatorHandle& op, Stack& stack) override;
 
  private:

@@ -7,7 +7,7 @@
 namespace sightglass::detail {
 
 SIGHTGLASS_INLINE void RectifiedGradients::operation(const OperatorHandle& op, Stack& stack) {
-  op.callBoxed(stack);
+  run(op, stack);
   if (!is_relu(op.schema().name())) return;
   for (const at::Tensor& y : flat_tensors(results(op, stack))) {
     if (y.requires_grad()) change_gradient(y, [](const at::Tensor& gradient) { return gradient.relu(); });

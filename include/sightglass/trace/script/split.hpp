@@ -15,7 +15,7 @@
 #include "sightglass/trace/script/script.hpp"
 
 /// A model in two parts at a layer: the prefix before it, which needs no graph and so may take another form, and the
-/// tail behind it, from which gradients come.
+/// tail behind it, from which gradients come. Without a layer all of it is prefix.
 namespace sightglass::detail {
 
 /// What a frozen graph was made from: it is no longer true once one of these has changed.
@@ -59,12 +59,13 @@ class Freezer {
 class C10_EXPORT Split {
  public:
   /// Splits `marked`, whose first input is the model `self` in evaluation mode, at that of `places` which stands first;
-  /// a place that runs several times stands where its last call ends. For inputs of `dims` dimensions. `output`: the
-  /// path of what is looked at in what the model gives. Throws `c10::Error` with the reason where that cannot be.
+  /// a place that runs several times stands where its last call ends; at none, where `places` are none. For inputs of
+  /// `dims` dimensions. `output`: the path of what is looked at in what the model gives. Throws `c10::Error` with the
+  /// reason where that cannot be.
   Split(const jit::Graph& marked, const c10::intrusive_ptr<c10::ivalue::Object>& self,
         const std::set<const void*>& places, size_t dims, std::string output = "");
 
-  /// The place at which the model is split.
+  /// The place at which the model is split; null where it is not.
   const void* place() const { return place_; }
   bool tail_reads_input() const { return tail_reads_input_; }
   /// Whether what was frozen has changed since.
@@ -75,9 +76,13 @@ class C10_EXPORT Split {
   at::Tensor prefix(const at::Tensor& input) const;
   /// The model's output when the layer gives `activations` for `input`.
   at::Tensor tail(const at::Tensor& activations, const at::Tensor& input) const;
+  /// The model's output for `input`.
+  at::Tensor whole(const at::Tensor& input) const;
 
  private:
   using Graph = std::shared_ptr<jit::Graph>;
+
+  c10::IValue run_prefix(const at::Tensor& input) const;
 
   static std::shared_ptr<const jit::Code> code(const Graph& graph);
   static c10::IValue run(const jit::Code& code, std::vector<c10::IValue> stack);
@@ -103,6 +108,9 @@ class C10_EXPORT Split {
   /// Settles what depends on the number of dimensions. Python's batch norms look at it before they run: as long as they
   /// do, they are not folded, and each look brings a tensor back to its plain layout.
   static void settle_dims(Graph graph);
+
+  /// Puts what gives no gradients into the form in which it runs fastest.
+  static void optimise(Graph graph);
 
   Graph prefix_of(jit::Graph& whole, const std::set<const void*>& places);
 

@@ -12,10 +12,8 @@
 #include <torch/csrc/jit/passes/peephole.h>
 #include <torch/csrc/jit/passes/remove_mutation.h>
 #include <torch/csrc/jit/passes/shape_analysis.h>
-
 #include <algorithm>
 #include <cstdint>
-
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {
@@ -86,19 +84,31 @@ SIGHTGLASS_INLINE Split::Split(const jit::Graph& marked, const c10::intrusive_pt
   graph->eraseInput(0);
   set_dims(*graph->inputs().at(0), dims);
   drop_marks(*graph->block(), places);
+  if (places.empty()) {
+    settle_dims(graph);
+    optimise(graph);
+    prefix_ = code(graph);
+    return;
+  }
   place_ = find(*graph, places).second;
   prefix_ = code(prefix_of(*graph, places));
   tail_ = code(tail_of(*graph, places));
 }
 
-SIGHTGLASS_INLINE at::Tensor Split::prefix(const at::Tensor& input) const {
-  const Unwatched unseen;
-  const at::AutoDispatchBelowAutograd without_graph;
-  return run(*prefix_, {input}).toTensor();
-}
+SIGHTGLASS_INLINE at::Tensor Split::prefix(const at::Tensor& input) const { return run_prefix(input).toTensor(); }
 
 SIGHTGLASS_INLINE at::Tensor Split::tail(const at::Tensor& activations, const at::Tensor& input) const {
   return pick_tensor(run(*tail_, {input, activations}), output_);
+}
+
+SIGHTGLASS_INLINE at::Tensor Split::whole(const at::Tensor& input) const {
+  return tail_ == nullptr ? pick_tensor(run_prefix(input), output_) : tail(prefix(input), input);
+}
+
+SIGHTGLASS_INLINE c10::IValue Split::run_prefix(const at::Tensor& input) const {
+  const Unwatched unseen;
+  const at::AutoDispatchBelowAutograd without_graph;
+  return run(*prefix_, {input});
 }
 
 SIGHTGLASS_INLINE std::shared_ptr<const jit::Code> Split::code(const Graph& graph) {
@@ -184,6 +194,11 @@ SIGHTGLASS_INLINE void Split::settle_dims(Graph graph) {
   jit::EliminateDeadCode(graph);
 }
 
+SIGHTGLASS_INLINE void Split::optimise(Graph graph) {
+  jit::OptimizeFrozenGraph(graph);
+  jit::ConvertFrozenOpsToMKLDNN(graph);
+}
+
 SIGHTGLASS_INLINE Split::Graph Split::prefix_of(jit::Graph& whole, const std::set<const void*>& places) {
   Graph graph = whole.copy();
   jit::Node* const cut = find(*graph, places).first;
@@ -199,8 +214,7 @@ SIGHTGLASS_INLINE Split::Graph Split::prefix_of(jit::Graph& whole, const std::se
   drop_marks(*graph->block(), {});
   settle_dims(graph);
   activations_dims_ = dims_of(*graph->outputs().at(0));
-  jit::OptimizeFrozenGraph(graph);
-  jit::ConvertFrozenOpsToMKLDNN(graph);
+  optimise(graph);
   return graph;
 }
 

@@ -31,6 +31,16 @@ class TraceMark final : public Subscriber {
   const void* place_;
 };
 
+/// Writes a run down on a tape, whoever else listens.
+class TapeWriter final : public Onlooker {
+ public:
+  explicit TapeWriter(Tape& tape) : Onlooker(state().listener), tape_(tape) {}
+  void operation(const OperatorHandle& op, Stack& stack) override;
+
+ private:
+  Tape& tape_;
+};
+
 /// Traces `forward`, which reads the tensors `state`, on `input`; places are marked by who watches them. Throws where
 /// it may have chosen its way by values that it read.
 Traced trace(const std::function<at::Tensor(const at::Tensor&)>& forward, const std::vector<at::Tensor>& state,

@@ -3,9 +3,7 @@
 #include "sightglass/trace/script/traced.hpp"
 
 #include <torch/csrc/jit/frontend/tracer.h>
-
 #include <utility>
-
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {
@@ -15,6 +13,12 @@ SIGHTGLASS_INLINE void TraceMark::leave(const std::vector<at::Tensor>& /*inputs*
   jit::Graph& graph = *jit::tracer::getTracingState()->graph;
   jit::Value* const value = jit::tracer::getValueTrace(outputs.front());
   jit::tracer::setValueTrace(outputs.front(), insert_mark(graph, value, place_, Side::end));
+}
+
+SIGHTGLASS_INLINE void TapeWriter::operation(const OperatorHandle& op, Stack& stack) {
+  tape_.before(op, stack);
+  run(op, stack);
+  tape_.after(op, stack);
 }
 
 SIGHTGLASS_INLINE Traced trace(const std::function<at::Tensor(const at::Tensor&)>& forward,
@@ -27,7 +31,8 @@ SIGHTGLASS_INLINE Traced trace(const std::function<at::Tensor(const at::Tensor&)
   const auto run = [&](Stack stack) {
     const at::Tensor given = stack.front().toTensor();
     tape = std::make_unique<Tape>(given, 1);
-    const Tracker::Taping taping(Tracker::of_thread(), tape.get());
+    TapeWriter writer(*tape);
+    const Observed listening(writer);
     return Stack{forward(given)};
   };
   const auto no_name = [](const at::Tensor&) { return std::string(); };

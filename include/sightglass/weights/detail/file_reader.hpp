@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <fstream>
 #include <string>
 #include <system_error>
@@ -14,6 +15,20 @@ namespace sightglass::detail {
 
 /// The whole number in the `count` bytes from `bytes`, little-endian.
 uint64_t little_endian(const char* bytes, size_t count);
+
+/// Runs `work`; what it throws names the file: `state dict "a.pth": reason`.
+template <class Work>
+auto naming_file(const char* what, const std::string& path, Work&& work) {
+  std::string reason;
+  try {
+    return work();
+  } catch (const c10::Error& error) {
+    reason = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    reason = error.what();
+  }
+  C10_THROW_ERROR(Error, c10::str(what, " \"", path, "\": ", reason));
+}
 
 /// A file's bytes, by place.
 class FileReader {

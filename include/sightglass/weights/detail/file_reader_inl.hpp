@@ -3,7 +3,6 @@
 #include "sightglass/weights/detail/file_reader.hpp"
 
 #include <filesystem>
-
 #include "sightglass/inline.hpp"
 
 namespace sightglass::detail {

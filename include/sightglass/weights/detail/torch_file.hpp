@@ -9,11 +9,11 @@
 #include <unordered_map>
 #include <utility>
 
-#include "sightglass/weights/detail/file_kind.hpp"
 #include "sightglass/weights/detail/file_reader.hpp"
 #include "sightglass/weights/detail/pickled.hpp"
 #include "sightglass/weights/detail/unpickler.hpp"
 #include "sightglass/weights/detail/zip_archive.hpp"
+#include "sightglass/weights/file_kind.hpp"
 
 namespace sightglass::detail {
 

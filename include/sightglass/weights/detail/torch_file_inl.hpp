@@ -28,8 +28,8 @@ SIGHTGLASS_INLINE std::string how_to_get_weights(FileKind kind) {
     default:
       break;
   }
-  const std::string remedy = how_to_get(kind);
-  return remedy.empty() ? "in Python, of the model in PyTorch: torch.save(model.state_dict(), \"model.pth\")" : remedy;
+  const std::string known = remedy(kind);
+  return known.empty() ? "in Python, of the model in PyTorch: torch.save(model.state_dict(), \"model.pth\")" : known;
 }
 
 SIGHTGLASS_INLINE TorchFile::TorchFile(const std::string& path) : file_(path) {

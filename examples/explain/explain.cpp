@@ -1,0 +1,158 @@
+// explain: a TorchScript model's decisions about pictures, explained by maps drawn over them.
+// `explain --help` tells how; the options are in options.hpp, the work is done in explainer.hpp.
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "explainer.hpp"
+#include "options.hpp"
+#include "outputs.hpp"
+#include "report.hpp"
+#include "warnings.hpp"
+#include "support/errors.hpp"
+#include "support/inputs.hpp"
+#include "support/labels.hpp"
+#include "support/methods.hpp"
+#include "support/model_file.hpp"
+#include "support/program.hpp"
+#include "support/progress.hpp"
+#include "support/signature.hpp"
+
+namespace sg = sightglass;
+
+namespace {
+
+void list_methods() {
+  for (const support::Method& method : support::methods())
+    std::printf("%-21s %s\n", method.name.c_str(), method.summary.c_str());
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t length : shape) text += (text.empty() ? "[" : ", ") + std::to_string(length);
+  return text + "]";
+}
+
+void list_layers(const sg::Model& model, const torch::Tensor& input) {
+  const std::vector<sg::LayerInfo> layers = sg::layers(model, input);
+  const std::string suggested = sg::suggest_layer(model, input);
+  size_t name_width = 0, shape_width = 0;
+  const auto shape_of = [](const sg::LayerInfo& layer) {
+    return shape_text(layer.maps.empty() ? layer.shape : layer.maps);
+  };
+  for (const sg::LayerInfo& layer : layers) {
+    name_width = std::max(name_width, layer.name.size());
+    shape_width = std::max(shape_width, shape_of(layer).size());
+  }
+  for (const sg::LayerInfo& layer : layers) {
+    const std::string given = layer.maps.empty() ? "" : ", gives " + shape_text(layer.shape);
+    std::printf("%-*s  %-*s  %s%s%s\n", static_cast<int>(name_width), layer.name.c_str(), static_cast<int>(shape_width),
+                shape_of(layer).c_str(), layer.type.c_str(), given.c_str(),
+                layer.name == suggested ? "  <- taken without --layer" : "");
+  }
+}
+
+/// The files to explain. A path that cannot be listed is left for whoever reads it to complain about.
+std::vector<std::string> files_to_explain(const std::vector<std::string>& paths, std::vector<std::string>& complaints) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    try {
+      for (std::string& file : support::files_of(path)) files.push_back(std::move(file));
+    } catch (const std::exception& error) {
+      complaints.push_back(support::one_line(error));
+    }
+  }
+  return files;
+}
+
+void print(const support::Result& result, const std::string& file, const support::Options& options,
+           const support::Labels& labels, support::Progress& progress) {
+  if (options.json) {
+    for (const support::Record& record : result.records) progress.say(support::to_json(record), stdout);
+    return;
+  }
+  const bool one_of_several = !result.records.empty() && !result.records.front().index.empty();
+  progress.say(file + (one_of_several ? " number " + result.records.front().index : ""), stdout);
+  progress.say(support::top_five(result.figures, result.number, labels), stdout);
+  for (const support::Record& record : result.records) progress.say(support::to_line(record), stdout);
+  if (!result.picture.empty()) progress.say("  drawn in " + result.picture, stdout);
+}
+
+int explain_all(const support::Options& options) {
+  const support::Labels labels = options.labels.empty() ? support::Labels() : support::Labels::read(options.labels);
+  support::Explainer explainer(support::load_model(options.model), options, labels);
+
+  std::vector<std::string> complaints;
+  const std::vector<std::string> files = files_to_explain(options.inputs, complaints);
+  std::vector<std::string> all_inputs = files;
+  all_inputs.insert(all_inputs.end(), {options.model, options.labels});
+  support::Outputs outputs(options, std::move(all_inputs), files.size());
+
+  size_t failed = complaints.size();
+  support::Progress progress("explaining", files.size());
+  support::Warnings warnings;
+  for (const std::string& complaint : complaints) progress.say("explain: " + complaint);
+  for (const std::string& file : files) {
+    try {
+      bool complete = true;
+      const support::Input input = support::read_input(file, options.size, options.image());
+      for (const std::string& warning : warnings.taken()) progress.say("explain: warning: " + warning);
+      for (const support::Result& result : explainer.explain(input, outputs)) {
+        for (const std::string& warning : result.warnings) progress.say("explain: warning: " + warning);
+        for (const std::string& failure : result.failures) progress.say("explain: " + file + ": " + failure);
+        complete = complete && result.failures.empty();
+        print(result, file, options, labels, progress);
+      }
+      failed += complete ? 0 : 1;
+    } catch (const support::UsageError&) {
+      throw;
+    } catch (const std::exception& error) {
+      const std::string reason = support::one_line(error);
+      const bool names_the_file = reason.find(file) != std::string::npos;
+      progress.say("explain: " + (names_the_file ? "" : file + ": ") + reason);
+      ++failed;
+    }
+    for (const std::string& warning : warnings.taken()) progress.say("explain: warning: " + warning);
+    progress.advance();
+  }
+  if (files.size() > 1)
+    progress.say("explain: " + std::to_string(files.size()) + " files, " + std::to_string(failed) + " with errors");
+  return failed == 0 ? support::all_well : support::some_failed;
+}
+
+int run(const support::Options& options) {
+  if (options.list_methods) {
+    list_methods();
+    return support::all_well;
+  }
+  if (!options.list_layers) return explain_all(options);
+  const torch::jit::Module script = support::load_model(options.model);
+  support::check_inputs(script, options.model);
+  const sg::Model model = script;
+  const torch::Tensor input = options.inputs.empty()
+                                  ? torch::zeros({1, 3, options.size, options.size})
+                                  : support::read_input(options.inputs.front(), options.size, options.image()).batch;
+  const torch::Tensor typed = input.to(support::type_of(script));
+  std::string reason;
+  try {
+    list_layers(model, typed);
+    return support::all_well;
+  } catch (const std::exception& error) {
+    reason = support::one_line(error) + support::about_dimensions(script, typed);
+  }
+  C10_THROW_ERROR(Error, reason);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  support::Options options;
+  const auto command_line = support::command_line(options);
+  return support::run_program("explain", *command_line, argc, argv, [&] {
+    support::check_complete(options);
+    return run(options);
+  });
+}

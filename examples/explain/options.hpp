@@ -1,0 +1,151 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <sightglass/opencv/colour_map.hpp>
+#include <sightglass/opencv/image.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/figures.hpp"
+#include "support/program.hpp"
+
+namespace support {
+
+/// What the command line of `explain` asks for.
+struct Options {
+  std::string model;
+  std::vector<std::string> inputs;
+  std::vector<std::string> layers;   // empty: the suggested one
+  std::vector<std::string> methods;  // "grad-cam" by default
+  std::vector<std::string> targets;  // empty: the prediction
+  std::string labels;
+  std::string task;
+  int64_t size = 224;
+  std::vector<double> range;  // black and white; empty: all of 8 or 16 bits
+  std::string colour_map = "magma";
+  double alpha = 0.6;
+  std::string out;
+  std::string raw;
+  bool json = false;
+  bool list_layers = false;
+  bool list_methods = false;
+
+  sightglass::ImageOptions image() const {
+    return range.empty() ? sightglass::ImageOptions() : sightglass::ImageOptions().range(range[0], range[1]);
+  }
+};
+
+namespace detail {
+
+constexpr const char* description =
+    R"(Shows what in a picture a network's decision rests on.
+
+Runs a TorchScript model on pictures, explains its prediction (or the classes you name)
+by a map over the picture, and writes each picture with the map drawn over it. A picture
+is resized whole to --size, bilinearly, and normalised as torchvision does it.)";
+
+constexpr const char* footer =
+    R"(Files written
+  Without --out, cat.jpg gives cat_explained.png in the current folder. Several layers,
+  methods or targets give one picture, a grid. No input is ever written over; a file is
+  written whole or not at all.
+
+Probabilities
+  None is made up. Outputs that are probabilities (they lie in 0 to 1 and sum to 1) are shown
+  as they are, those that are their logarithms by their exponentials. Of all other outputs
+  only the score is shown, unless --task tells what they are: classify takes their softmax,
+  multi-label and binary their sigmoid where the model does not end in one. Labels alone do
+  not tell: classes that exclude each other and those that do not have names alike.
+
+--json
+  One object a line on standard output for each image, layer, method and target: image,
+  layer, method, target, label, score, probability, peak ([x, y], pixels of the picture as
+  shown), status, map (the --raw file), picture; index as well for an array of several.
+  probability is null where there is none, label where it has no name.
+  Where status is not "ok" the map is blank, or not to be trusted, and so is its peak.
+
+Arrays
+  An input may be a .npy file: float32, [C, H, W] or [N, C, H, W], normalised already, with
+  any number of channels. It is used as it is and drawn as its first three channels, or one.
+
+Exit status
+  0  all went well
+  1  a file could not be read, explained or written; all others were done
+  2  the command line asks for something that there is not
+
+Examples
+  explain model.pt cat.jpg
+  explain model.pt photos/ --labels classes.txt --task classify --out explained/
+  explain model.pt cat.jpg --labels classes.txt --target "tabby" --target 242
+  explain model.pt cat.jpg --layer features.7,features.12 --method cam,grad-cam
+  explain model.pt scan.npy --raw map.npy --json
+  explain model.pt --list-layers)";
+
+inline std::string names_of_maps() {
+  std::string names;
+  for (const std::string& name : sightglass::colour_map_names()) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
+}  // namespace detail
+
+/// The command line that fills `options`.
+inline std::unique_ptr<CLI::App> command_line(Options& options) {
+  auto app = std::make_unique<CLI::App>(detail::description, "explain");
+  app->footer(detail::footer);
+  app->get_formatter()->column_width(30);
+  app->add_option("MODEL", options.model, "TorchScript file, as torch.jit.script or trace saves it")->type_name("");
+  app->add_option("IMAGE", options.inputs, "Pictures, folders of pictures, or .npy arrays")->type_name("");
+  app->add_option("--layer", options.layers, "Layers, by their path in the model [the last spatial one]")
+      ->type_name("PATH[,PATH]")
+      ->delimiter(',');
+  app->add_option("--method", options.methods, "Methods, see --list-methods [grad-cam]")
+      ->type_name("NAME[,NAME]")
+      ->delimiter(',');
+  app->add_option("--target", options.targets, "Class to explain; may be repeated [the prediction]")
+      ->type_name("INDEX|LABEL");
+  app->add_option("--labels", options.labels, "The classes' names, one a line")->type_name("FILE");
+  add_task_option(*app, options.task);
+  app->add_option("--range", options.range, "The pictures' values that are black and white, such as 0,4095 [all]")
+      ->type_name("LOW,HIGH")
+      ->delimiter(',')
+      ->expected(2);
+  app->add_option("--size", options.size, "Height and width that pictures are resized to")
+      ->type_name("PIXELS")
+      ->check(quiet(CLI::Range(1, 8192)))
+      ->capture_default_str();
+  app->add_option("--colour-map", options.colour_map, "How values become colours, one of:\n" + detail::names_of_maps())
+      ->type_name("NAME")
+      ->check(quiet(CLI::IsMember(sightglass::colour_map_names())))
+      ->capture_default_str();
+  app->add_option("--alpha", options.alpha, "The map's weight over the picture, 0 to 1")
+      ->type_name("SHARE")
+      ->check(quiet(CLI::Range(0.0, 1.0)))
+      ->capture_default_str();
+  app->add_option("--out", options.out, "Picture to write, or the folder for several")->type_name("FILE|FOLDER");
+  app->add_option("--raw", options.raw, "Write the maps as the method gives them: float32, [1, h, w]")
+      ->type_name("FILE.npy|FOLDER");
+  app->add_flag("--json", options.json, "Print the results as JSON lines, and nothing else");
+  app->add_flag("--list-layers", options.list_layers, "List the layers with the shapes of their outputs");
+  app->add_flag("--list-methods", options.list_methods, "List the methods");
+  // Each takes the one word after it; the next is a picture again.
+  for (const char* name : {"--layer", "--method", "--target", "--range"})
+    app->get_option(name)->allow_extra_args(false);
+  return app;
+}
+
+/// What the parser cannot tell by itself: the words that may only be left out where a list is asked for.
+/// @throws CLI::ParseError for a missing one, UsageError for a wrong range or task.
+inline void check_complete(const Options& options) {
+  if (options.range.size() == 2 && !(options.range[0] < options.range[1]))
+    throw UsageError("--range: the first value, black, is not below the second, white");
+  task_called(options.task);
+  if (options.list_methods) return;
+  if (options.model.empty()) throw CLI::RequiredError("MODEL");
+  if (options.inputs.empty() && !options.list_layers) throw CLI::RequiredError("IMAGE");
+}
+
+}  // namespace support

@@ -1,8 +1,0 @@
-#include <cstdlib>
-
-#include "support/catch.hpp"
-
-std::string support::shared_dir() {
-  const char* folder = std::getenv("SIGHTGLASS_SHARED_DIR");
-  return folder != nullptr ? folder : SIGHTGLASS_SHARED_DIR;
-}
