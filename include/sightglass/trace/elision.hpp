@@ -48,6 +48,9 @@ class Tape {
   };
 
   Tape(const at::Tensor& input, size_t cuts);
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+  ~Tape();
 
   const std::vector<Operation>& operations() const { return operations_; }
   const LayerOutput& cut(size_t number) const { return cuts_[number]; }

@@ -24,6 +24,8 @@ SIGHTGLASS_INLINE Tape::Tape(const at::Tensor& input, size_t cuts)
   dependent_.emplace(key(input), TensorRef(input));
 }
 
+SIGHTGLASS_INLINE Tape::~Tape() = default;
+
 SIGHTGLASS_INLINE at::IntArrayRef Tape::made_at(size_t number) const {
   const Origin& origin = cuts_[number].origin;
   return operations_[origin.first].made[origin.second].sizes;

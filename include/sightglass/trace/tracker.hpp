@@ -33,12 +33,9 @@ class Keeper {
 class C10_EXPORT Tracker final : public Listener {
  public:
   /// This thread's. Guards share it, since they may outlive the thread.
-  static std::shared_ptr<Tracker> of_thread() {
-    thread_local std::shared_ptr<Tracker> tracker = std::make_shared<Tracker>();
-    return tracker;
-  }
+  static std::shared_ptr<Tracker> of_thread();
 
-  Tracker() = default;
+  Tracker();
   ~Tracker() override;
 
   /// Tells `subscriber` of the calls of `place` inside of `owner`.
@@ -77,6 +74,8 @@ class C10_EXPORT Tracker final : public Listener {
   void keys(const void* place, const std::vector<std::string>& paths) override;
 
  private:
+  static const std::shared_ptr<Tracker>& here();
+
   /// Who is to be told of a mark: also those who would follow the model's own `forward`, as this is a run of its copy.
   std::vector<std::shared_ptr<Subscriber>> subscribers_of(const void* place) const;
 

@@ -6,6 +6,16 @@
 
 namespace sightglass::detail {
 
+/// Inline however the library is built: the shared libraries of a process have one tracker a thread.
+inline const std::shared_ptr<Tracker>& Tracker::here() {
+  thread_local const std::shared_ptr<Tracker> tracker = std::make_shared<Tracker>();
+  return tracker;
+}
+
+SIGHTGLASS_INLINE std::shared_ptr<Tracker> Tracker::of_thread() { return here(); }
+
+SIGHTGLASS_INLINE Tracker::Tracker() = default;
+
 SIGHTGLASS_INLINE Tracker::~Tracker() {
   if (state().listener == this) listen(nullptr);
 }

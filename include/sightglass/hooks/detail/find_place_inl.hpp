@@ -204,4 +204,8 @@ SIGHTGLASS_INLINE Place place_by_name(const std::shared_ptr<torch::nn::Module>& 
   return PlaceFinder(root).find(path_to(root, name));
 }
 
+SIGHTGLASS_INLINE Place place_of_module(const std::shared_ptr<torch::nn::Module>& module) {
+  return PlaceFinder().find({{module, type_name(*module)}});
+}
+
 }  // namespace sightglass::detail

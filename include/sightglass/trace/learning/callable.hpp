@@ -72,6 +72,8 @@ Tensors call_packed(torch::nn::Module& module, const Tensors& x) {
   return outputs;
 }
 
+[[noreturn]] void refuse_count(size_t tensors);
+
 /// What is known of `Impl` at compile time: with which tensors its `forward` can be called. Empty when with none.
 template <class Impl>
 Callable callable_of() {
@@ -89,7 +91,9 @@ Callable callable_of() {
   if (three || with_state) callable.input_counts.push_back(3);
   if (four) callable.input_counts.push_back(4);
   if (callable.input_counts.empty()) return callable;
-  callable.call = [](torch::nn::Module& module, const Tensors& x) -> Tensors {
+  // By a function's address, so that all types share one kind of std::function.
+  Tensors (*const call)(torch::nn::Module&, const Tensors&) = [](torch::nn::Module& module,
+                                                                 const Tensors& x) -> Tensors {
     if constexpr (one) {
       if (x.size() == 1) return call_forward<Impl>(module, x[0]);
     }
@@ -108,28 +112,22 @@ Callable callable_of() {
     if constexpr (four) {
       if (x.size() == 4) return call_forward<Impl>(module, x[0], x[1], x[2], x[3]);
     }
-    TORCH_CHECK(false, "forward cannot be called with ", x.size(), " tensors");
+    refuse_count(x.size());
   };
+  callable.call = call;
   return callable;
 }
 
 /// Module types by their dynamic type: LibTorch's own, and those that users made known.
 class C10_EXPORT KnownTypes {
  public:
-  static KnownTypes& global() {
-    static KnownTypes types;
-    return types;
-  }
+  static KnownTypes& global();
 
   template <class Impl>
   void add() {
     // Sequentials are run child by child: see run_sequential.
     if constexpr (!std::is_same_v<Impl, torch::nn::Module> && !std::is_same_v<Impl, torch::nn::SequentialImpl>) {
-      Known known{callable_of<Impl>(), sizeof(Impl), false};
-      const std::lock_guard<std::mutex> lock(mutex_);
-      const auto [entry, is_new] = by_type_.emplace(std::type_index(typeid(Impl)), std::move(known));
-      // It was known by a base only.
-      if (!is_new && entry->second.size == 0) entry->second = {callable_of<Impl>(), sizeof(Impl), false};
+      note(typeid(Impl), {callable_of<Impl>(), sizeof(Impl), false});
     }
   }
 
@@ -140,9 +138,7 @@ class C10_EXPORT KnownTypes {
     if (typeid(module) == typeid(Impl) || contains(module) || typeid(module) == typeid(torch::nn::SequentialImpl))
       return;
     if constexpr (std::is_abstract_v<Impl>) {
-      Known known{callable_of<Impl>(), 0, false};
-      const std::lock_guard<std::mutex> lock(mutex_);
-      by_type_.emplace(std::type_index(typeid(module)), std::move(known));
+      note(typeid(module), {callable_of<Impl>(), 0, false});
     }
   }
 
@@ -163,16 +159,13 @@ class C10_EXPORT KnownTypes {
   };
 
   KnownTypes();
+  static KnownTypes& of_process();
+  void note(const std::type_info& type, Known known);
   /// Most take one tensor; this spares every translation unit the search for more.
   template <class... Impl>
-  void add_unary() {
-    const auto unary = [](Tensors (*call)(torch::nn::Module&, const Tensors&)) { return Callable{{1}, call}; };
-    (by_type_.emplace(std::type_index(typeid(Impl)), Known{unary(&call_unary<Impl>), sizeof(Impl), true}), ...);
-  }
+  void add_unary();
   template <class... Impl>
-  void add_all() {
-    (by_type_.emplace(std::type_index(typeid(Impl)), Known{callable_of<Impl>(), sizeof(Impl), true}), ...);
-  }
+  void add_all();
   void add_libtorch();
 
   std::mutex mutex_;

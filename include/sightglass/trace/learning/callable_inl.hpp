@@ -33,7 +33,37 @@ SIGHTGLASS_INLINE bool KnownTypes::is_libtorch(const torch::nn::Module& module) 
   return found != by_type_.end() && found->second.is_libtorch;
 }
 
+SIGHTGLASS_INLINE void refuse_count(size_t tensors) {
+  TORCH_CHECK(false, "forward cannot be called with ", tensors, " tensors");
+}
+
+/// Inline however the library is built: the shared libraries of a process know the same types.
+inline KnownTypes& KnownTypes::of_process() {
+  static KnownTypes types;
+  return types;
+}
+
+SIGHTGLASS_INLINE KnownTypes& KnownTypes::global() { return of_process(); }
+
 SIGHTGLASS_INLINE KnownTypes::KnownTypes() { add_libtorch(); }
+
+SIGHTGLASS_INLINE void KnownTypes::note(const std::type_info& type, Known known) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto [entry, is_new] = by_type_.try_emplace(std::type_index(type), known);
+  // It was known by a base only.
+  if (!is_new && entry->second.size == 0 && known.size != 0) entry->second = std::move(known);
+}
+
+template <class... Impl>
+void KnownTypes::add_unary() {
+  const auto unary = [](Tensors (*call)(torch::nn::Module&, const Tensors&)) { return Callable{{1}, call}; };
+  (by_type_.emplace(std::type_index(typeid(Impl)), Known{unary(&call_unary<Impl>), sizeof(Impl), true}), ...);
+}
+
+template <class... Impl>
+void KnownTypes::add_all() {
+  (by_type_.emplace(std::type_index(typeid(Impl)), Known{callable_of<Impl>(), sizeof(Impl), true}), ...);
+}
 
 SIGHTGLASS_INLINE void KnownTypes::add_libtorch() {
   // Spelt out: users have a TransformerImpl of their own.
