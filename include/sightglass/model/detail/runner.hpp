@@ -59,8 +59,8 @@ class Runner {
   /// without what lies before them; else the first tail costs a run more.
   Runner(const Model& model, const std::vector<Layer>& layers, const at::Tensor& input, Tail tail)
       : Runner(model, layers) {
-    input_ = input.is_inference() ? input.clone() : input.detach();
     const NoGraphYet no_graph_yet;
+    input_ = input.is_inference() ? input.clone() : input.detach();
     points_ = new_points();
     const bool in_parts = tail == Tail::once || model.runs_marked();
     if (in_parts) split_ = split_for(input_);
