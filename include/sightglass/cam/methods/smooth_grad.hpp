@@ -17,11 +17,7 @@ namespace detail {
 
 /// `x` `[N, ...]` with normal noise, its deviation `share` times each image's range of values; the same draw for each
 /// image.
-inline at::Tensor noisy(const at::Tensor& x, double share, uint64_t seed) {
-  const at::Tensor flat = x.flatten(1);
-  const at::Tensor deviation = over_each((flat.amax(1) - flat.amin(1)) * share, x.dim());
-  return x + moved_to(x.device(), normal(x.sizes().slice(1), seed)).to(x.dtype()) * deviation;
-}
+at::Tensor noisy(const at::Tensor& x, double share, uint64_t seed);
 
 }  // namespace detail
 
@@ -31,10 +27,7 @@ inline at::Tensor noisy(const at::Tensor& x, double share, uint64_t seed) {
 /// Simonyan et al. 2014, "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency
 /// Maps".
 struct Saliency {
-  at::Tensor operator()(const Cut& cut) const {
-    const at::Tensor x = cut.input();
-    return cut.input_gradients(x, at::arange(x.size(0), at::kLong)).to(detail::map_dtype(x)).abs().amax(1);
-  }
+  at::Tensor operator()(const Cut& cut) const;
 };
 
 /// SmoothGrad: the gradient with respect to the input, averaged over `samples` noisy inputs, then as in `Saliency`.
@@ -47,19 +40,7 @@ struct SmoothGrad {
   uint64_t seed = 0;
   Runs runs = {};
 
-  at::Tensor operator()(const Cut& cut) const {
-    TORCH_CHECK(samples > 0, "samples: got ", samples, ", expected at least 1");
-    const at::Tensor given = cut.input();
-    const at::Tensor x = given.to(detail::map_dtype(given));
-    const at::Tensor images = at::arange(x.size(0), at::kLong);
-    at::Tensor sum = at::zeros_like(x);
-    int64_t done = 0;
-    while (done < samples) {
-      sum += cut.input_gradients(detail::noisy(x, noise, seed + static_cast<uint64_t>(done)), images);
-      if (!detail::goes_on(runs, ++done, samples)) break;
-    }
-    return (sum / static_cast<double>(done)).abs().amax(1);
-  }
+  at::Tensor operator()(const Cut& cut) const;
 };
 
 /// Smooth Grad-CAM++: Grad-CAM++ whose powers of the gradient are means over `samples` noisy inputs:
@@ -75,27 +56,11 @@ struct SmoothGradCamPlusPlus {
   uint64_t seed = 0;
   Runs runs = {};
 
-  at::Tensor operator()(const Cut& cut) const {
-    TORCH_CHECK(samples > 0, "samples: got ", samples, ", expected at least 1");
-    const at::Tensor a = cut.activations();
-    const at::Tensor x = cut.input();
-    const at::Tensor images = at::arange(x.size(0), at::kLong);
-    at::Tensor first = at::zeros_like(a), second = at::zeros_like(a), third = at::zeros_like(a);
-    int64_t done = 0;
-    while (done < samples) {
-      const Cut another = cut.again(detail::noisy(x, noise, seed + static_cast<uint64_t>(done)), images);
-      const at::Tensor g = another.gradients();
-      first += g;
-      second += g.square();
-      third += g.pow(3);
-      if (!detail::goes_on(runs, ++done, samples)) break;
-    }
-    const at::Tensor sums = detail::over_places(a.flatten(2).sum(2), a);
-    const at::Tensor denominator = second * 2 + sums * third;
-    const at::Tensor alpha = (second / denominator).masked_fill_(denominator.eq(0), 0);
-    const at::Tensor weights = (alpha * first.relu() / static_cast<double>(done)).flatten(2).sum(2);
-    return detail::weigh(weights, a).relu_();
-  }
+  at::Tensor operator()(const Cut& cut) const;
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/cam/methods/smooth_grad_inl.hpp"
+#endif
