@@ -30,8 +30,7 @@ cv::Mat draw(const std::string& model, const std::string& picture, const std::st
 
   cv::Mat left;
   cv::vconcat(labelled(scene, "a scene", side), labelled(map, "what the network looks at", side), left);
-  const cv::Mat right =
-      sg::dashboard(sg::read_stats(records), sg::DashboardOptions().title("a training").width(width));
+  const cv::Mat right = sg::dashboard(sg::read_stats(records), sg::DashboardOptions().title("a training").width(width));
   const int height = std::min(left.rows, right.rows);
   cv::Mat canvas(left.rows, left.cols + width, CV_8UC3, cv::Scalar::all(255));
   left.copyTo(canvas.colRange(0, left.cols));

@@ -23,13 +23,7 @@ constexpr bool
 
 /// `relu` of the projection of `weighted` `[N, C, *S]`, each channel less its mean, on their first principal component,
 /// its sign such that it goes along with the sum over channels: `[N, *S]`.
-inline at::Tensor first_component(const at::Tensor& weighted) {
-  const at::Tensor projected = eigen_cam(weighted, Centring::channel_means).flatten(1);
-  const at::Tensor sum = weighted.sum(1).flatten(1);
-  const at::Tensor along = ((sum - sum.mean(1, true)) * projected).sum(1, true);
-  const at::Tensor turned = at::where(along.lt(0), -projected, projected);
-  return turned.relu().view(map_shape(weighted));
-}
+at::Tensor first_component(const at::Tensor& weighted);
 
 }  // namespace detail
 
@@ -62,3 +56,7 @@ struct EigenSmoothed {
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/cam/eigen_smooth_inl.hpp"
+#endif

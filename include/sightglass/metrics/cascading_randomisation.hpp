@@ -40,23 +40,15 @@ namespace detail {
 /// Compares maps `[N, *S]` with one: as they are by rank, and normalised and enlarged to at least 11 by structure.
 class Likeness {
  public:
-  explicit Likeness(const Explanation& original) : map_(finite(original.map())), picture_(picture(original)) {}
+  explicit Likeness(const Explanation& original);
 
-  void add(const Explanation& other) {
-    ranks_.push_back(rank_correlation(map_, finite(other.map())));
-    if (picture_.defined()) structures_.push_back(structural_similarity(picture_, picture(other)));
-  }
+  void add(const Explanation& other);
   at::Tensor by_rank() const { return at::stack(ranks_); }
-  at::Tensor by_structure() const { return picture_.defined() ? at::stack(structures_) : at::Tensor(); }
+  at::Tensor by_structure() const;
 
  private:
-  static at::Tensor finite(const at::Tensor& map) { return map.nan_to_num(0, 0, 0); }
-  static at::Tensor picture(const Explanation& explanation) {
-    const at::Tensor map = explanation.normalised();
-    if (map.dim() != 3) return {};
-    const std::vector<int64_t>& size = explanation.input_size();
-    return resize_map(map, {std::max<int64_t>(11, size[0]), std::max<int64_t>(11, size[1])});
-  }
+  static at::Tensor finite(const at::Tensor& map);
+  static at::Tensor picture(const Explanation& explanation);
 
   at::Tensor map_;
   at::Tensor picture_;
@@ -65,14 +57,7 @@ class Likeness {
 };
 
 /// That of the maps' own values at random places.
-inline Likeness likeness_by_chance(const Explanation& original, int64_t draws, uint64_t seed) {
-  Likeness likeness(original);
-  for (int64_t draw = 0; draw < draws; ++draw) {
-    const at::Tensor map = shuffled(original.map(), seed + static_cast<uint64_t>(draw));
-    likeness.add({map, original.scores(), original.targets(), original.input_size()});
-  }
-  return likeness;
-}
+Likeness likeness_by_chance(const Explanation& original, int64_t draws, uint64_t seed);
 
 }  // namespace detail
 
@@ -125,3 +110,7 @@ CascadingRandomisation cascading_randomisation(const Model& model, const at::Ten
 }
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/metrics/cascading_randomisation_inl.hpp"
+#endif

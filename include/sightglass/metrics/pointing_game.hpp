@@ -24,37 +24,21 @@ class PointingGame {
  public:
   /// Image number `image` of `explanation`, whose map is enlarged to the picture's `height` and `width`, in which the
   /// box is. Throws for a box that is empty or not in the picture.
-  void add(const Explanation& explanation, int64_t image, const Box& box, int64_t height, int64_t width) {
-    TORCH_CHECK(0 <= box.x0 && box.x0 < box.x1 && box.x1 <= width && 0 <= box.y0 && box.y0 < box.y1 && box.y1 <= height,
-                "box: got x ", box.x0, " to ", box.x1, ", y ", box.y0, " to ", box.y1, " for a picture of ", width,
-                " x ", height, " pixels");
-    const auto [x, y] = explanation.peak(image, height, width);
-    hits_ += box.x0 <= x && x < box.x1 && box.y0 <= y && y < box.y1 ? 1 : 0;
-    const at::Tensor map =
-        detail::resize_map(explanation.map(image).unsqueeze(0), {height, width}).squeeze(0).nan_to_num(0, 0, 0).relu();
-    const double all = map.sum(at::kDouble).item<double>();
-    const double inside = map.slice(0, box.y0, box.y1).slice(1, box.x0, box.x1).sum(at::kDouble).item<double>();
-    energy_ += all > 0 ? inside / all : 0;
-    chance_ += static_cast<double>((box.x1 - box.x0) * (box.y1 - box.y0)) / static_cast<double>(height * width);
-    ++count_;
-  }
+  void add(const Explanation& explanation, int64_t image, const Box& box, int64_t height, int64_t width);
 
   /// Pictures whose peak lies in the box.
   int64_t hits() const { return hits_; }
   /// Pictures in all.
   int64_t count() const { return count_; }
   /// Share of pictures whose peak lies in the box.
-  double hit_rate() const { return mean(static_cast<double>(hits_)); }
+  double hit_rate() const;
   /// Mean share of the map's positive values in the box; 0 for a picture without any.
   double energy() const { return mean(energy_); }
   /// The chance level of both.
   double chance() const { return mean(chance_); }
 
  private:
-  double mean(double sum) const {
-    TORCH_CHECK(count_ > 0, "pointing game: no picture was added");
-    return sum / static_cast<double>(count_);
-  }
+  double mean(double sum) const;
 
   int64_t hits_ = 0;
   int64_t count_ = 0;
@@ -63,3 +47,7 @@ class PointingGame {
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/metrics/pointing_game_inl.hpp"
+#endif

@@ -23,23 +23,10 @@ namespace sightglass {
 class RandomisedParameters {
  public:
   /// Throws for a model without parameters, as a frozen one is.
-  explicit RandomisedParameters(const Model& model) {
-    uint64_t count = 0;
-    for (const auto& [name, value] : model.parameters()) {
-      const size_t dot = name.rfind('.');
-      const std::string module = dot == std::string::npos ? "" : name.substr(0, dot);
-      if (modules_.empty() || modules_.back().name != module) modules_.push_back({module, {}});
-      modules_.back().parameters.push_back({value, value.detach().clone(), count++});
-    }
-    TORCH_CHECK(!modules_.empty(), "model: it has no parameters that could be randomised; a frozen one has none");
-  }
+  explicit RandomisedParameters(const Model& model);
   RandomisedParameters(const RandomisedParameters&) = delete;
   RandomisedParameters& operator=(const RandomisedParameters&) = delete;
-  ~RandomisedParameters() {
-    for (const Module& module : modules_) {
-      for (const Parameter& parameter : module.parameters) write(parameter, parameter.before);
-    }
-  }
+  ~RandomisedParameters();
 
   /// The modules that have parameters of their own, in the order of registration.
   size_t size() const { return modules_.size(); }
@@ -47,14 +34,7 @@ class RandomisedParameters {
   const std::string& name(size_t module) const { return modules_.at(module).name; }
 
   /// Replaces each parameter of a module by normal numbers of its own mean and deviation, others for each parameter.
-  void randomise(size_t module, uint64_t seed) {
-    constexpr uint64_t apart = 2'654'435'761;  // the generator takes 32 bits; this spreads neighbouring seeds over them
-    for (const Parameter& parameter : modules_.at(module).parameters) {
-      const at::Tensor before = parameter.before.to(at::kFloat);
-      const at::Tensor random = detail::normal(before.sizes(), seed * apart + parameter.number).to(before.device());
-      write(parameter, random * before.std(/*unbiased=*/false) + before.mean());
-    }
-  }
+  void randomise(size_t module, uint64_t seed);
 
  private:
   struct Parameter {
@@ -67,13 +47,13 @@ class RandomisedParameters {
     std::vector<Parameter> parameters;
   };
 
-  static void write(const Parameter& parameter, const at::Tensor& values) {
-    const detail::LikeThatOf as_it_was_made(parameter.value);
-    const detail::NoGraph no_graph;
-    parameter.value.variable_data().copy_(values);
-  }
+  static void write(const Parameter& parameter, const at::Tensor& values);
 
   std::vector<Module> modules_;
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/metrics/randomised_parameters_inl.hpp"
+#endif

@@ -20,45 +20,20 @@ struct Reshape {
   /// distillation token 2).
   static Reshape tokens(int64_t height, int64_t width, int64_t skip = 1) { return tokens({height, width}, skip); }
   /// The same for a grid of one to three dimensions.
-  static Reshape tokens(const std::vector<int64_t>& grid, int64_t skip) {
-    const int64_t places = places_of(grid);
-    TORCH_CHECK(skip >= 0, "skip: got ", skip);
-    return {[=](const at::Tensor& output) {
-              TORCH_CHECK(output.dim() == 3 && output.size(1) == skip + places, "tokens: got ", output.sizes(),
-                          ", expected [N, ", skip, " + ", places, ", C]");
-              return output.slice(1, skip).transpose(1, 2).unflatten(2, grid);
-            },
-            [=](const at::Tensor& maps, const at::Tensor& output) {
-              return at::cat({output.slice(1, 0, skip), maps.flatten(2).transpose(1, 2)}, 1);
-            }};
-  }
+  static Reshape tokens(const std::vector<int64_t>& grid, int64_t skip);
 
   /// Places in a row, `[N, C, height * width]`.
-  static Reshape flat(const std::vector<int64_t>& grid) {
-    const int64_t places = places_of(grid);
-    return {[=](const at::Tensor& output) {
-              TORCH_CHECK(output.dim() == 3 && output.size(2) == places, "flat: got ", output.sizes(),
-                          ", expected [N, C, ", places, "]");
-              return output.unflatten(2, grid);
-            },
-            [](const at::Tensor& maps, const at::Tensor& /*output*/) { return maps.flatten(2); }};
-  }
+  static Reshape flat(const std::vector<int64_t>& grid);
 
   /// `[N, *S, C]`, as Swin transformers have it.
-  static Reshape channels_last() {
-    return {[](const at::Tensor& output) { return output.movedim(-1, 1); },
-            [](const at::Tensor& maps, const at::Tensor& /*output*/) { return maps.movedim(1, -1); }};
-  }
+  static Reshape channels_last();
 
  private:
-  static int64_t places_of(const std::vector<int64_t>& grid) {
-    int64_t places = 1;
-    for (const int64_t length : grid) {
-      TORCH_CHECK(length > 0, "grid: got ", at::IntArrayRef(grid), "; expected lengths above 0");
-      places *= length;
-    }
-    return places;
-  }
+  static int64_t places_of(const std::vector<int64_t>& grid);
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/model/reshape_inl.hpp"
+#endif

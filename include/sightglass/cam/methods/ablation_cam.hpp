@@ -26,32 +26,12 @@ struct AblationCam {
   static constexpr Tail tail = Tail::again;
 
   /// The maps, `[N, *S]`.
-  at::Tensor operator()(const Cut& cut) const { return detail::weigh(weights(cut), cut.activations()).relu_(); }
+  at::Tensor operator()(const Cut& cut) const;
   /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
-  at::Tensor weighted(const Cut& cut) const { return detail::weighted(weights(cut), cut.activations()); }
+  at::Tensor weighted(const Cut& cut) const;
 
   /// `[N, C]`.
-  at::Tensor weights(const Cut& cut) const {
-    const at::Tensor a = cut.activations();
-    Copies copies;
-    const at::Tensor without =
-        detail::scores_so_far(runs, tail, a, a.size(1), [&](int64_t image, int64_t first, int64_t last) {
-          const at::Tensor ablated = copies.of(a, image, last - first);
-          const at::Tensor gone = ablated.diagonal(first, 0, 1);  // channel first + j of row j: [*S, rows]
-          gone.zero_();
-          const uint32_t version = detail::version_of(ablated);
-          const at::Tensor scores = cut.scores_with(ablated, detail::of_image(image, last - first)).clone();
-          const bool written = ablated.is_inference() || detail::version_of(ablated) != version;
-          if (written) {
-            copies.drop();
-          } else {
-            gone.copy_(a[image].slice(0, first, last).movedim(0, -1));
-          }
-          return scores;
-        });
-    const at::Tensor y = cut.scores().to(a.dtype()).unsqueeze(1);
-    return ((y - without.to(a.dtype())) / y).masked_fill(y.eq(0) | ~detail::were_run(without), 0);
-  }
+  at::Tensor weights(const Cut& cut) const;
 
  private:
   /// Copies of one image's activations. To write them costs more than to run the last layers of a network, so they are
@@ -59,15 +39,7 @@ struct AblationCam {
   class Copies {
    public:
     /// `[count, C, *S]`
-    at::Tensor of(const at::Tensor& a, int64_t image, int64_t count) {
-      if (!rows_.defined() || image != image_ || rows_.size(0) < count) {
-        std::vector<int64_t> shape = a.sizes().vec();
-        shape[0] = count;
-        rows_ = a[image].unsqueeze(0).expand(shape).clone(at::MemoryFormat::Contiguous);
-        image_ = image;
-      }
-      return rows_.slice(0, 0, count);
-    }
+    at::Tensor of(const at::Tensor& a, int64_t image, int64_t count);
     void drop() { rows_.reset(); }
 
    private:
@@ -77,3 +49,7 @@ struct AblationCam {
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/cam/methods/ablation_cam_inl.hpp"
+#endif

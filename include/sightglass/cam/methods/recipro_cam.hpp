@@ -30,38 +30,15 @@ struct ReciproCam {
   static constexpr Tail tail = Tail::again;
 
   /// The maps, `[N, *S]`.
-  at::Tensor operator()(const Cut& cut) const {
-    const at::Tensor a = cut.activations();
-    const at::Tensor masks = masks_for(a);  // [P, *S]
-    const at::Tensor scores =
-        detail::scores_so_far(runs, tail, a, masks.size(0), [&](int64_t image, int64_t first, int64_t last) {
-          const at::Tensor kept = a[image].unsqueeze(0) * masks.slice(0, first, last).unsqueeze(1);
-          return cut.scores_with(kept, detail::of_image(image, last - first));
-        });
-    return scores.masked_fill(~detail::were_run(scores), 0).to(a.dtype()).view(detail::map_shape(a));
-  }
+  at::Tensor operator()(const Cut& cut) const;
 
  private:
   /// The mask of each place: a product over dimensions of 1/2 at the place and 1/4 beside it.
-  at::Tensor masks_for(const at::Tensor& a) const {
-    at::Tensor masks = at::ones({1, 1}, a.options());
-    std::vector<int64_t> shape{1};
-    for (int64_t d = 2; d < a.dim(); ++d) {
-      const int64_t length = a.size(d);
-      at::Tensor along = at::eye(length, a.options());
-      if (neighbourhood == Neighbourhood::gaussian) {
-        along = along / 2;
-        if (length > 1) {
-          along.diagonal(1).fill_(.25);
-          along.diagonal(-1).fill_(.25);
-        }
-      }
-      masks = at::kron(masks, along);
-      shape.push_back(length);
-    }
-    shape[0] = masks.size(0);
-    return masks.reshape(shape);
-  }
+  at::Tensor masks_for(const at::Tensor& a) const;
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/cam/methods/recipro_cam_inl.hpp"
+#endif

@@ -22,74 +22,36 @@ class Table {
     Align align;
   };
 
-  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {
-    std::vector<std::string> titles;
-    for (const Column& column : columns_) titles.push_back(column.title);
-    add(std::move(titles));
-    rule();
-  }
+  explicit Table(std::vector<Column> columns);
 
   /// One cell a column.
-  void add(std::vector<std::string> cells) { lines_.push_back(std::move(cells)); }
+  void add(std::vector<std::string> cells);
   /// A line of dashes.
   void rule() { lines_.emplace_back(); }
 
-  std::string text() const {
-    std::vector<size_t> widths(columns_.size(), 0);
-    for (const auto& cells : lines_) {
-      for (size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
-    }
-    size_t whole = 2 * (widths.size() - 1);
-    for (const size_t width : widths) whole += width;
-    std::string all;
-    for (const auto& cells : lines_) all += (cells.empty() ? std::string(whole, '-') : line(cells, widths)) + "\n";
-    return all;
-  }
+  std::string text() const;
 
  private:
-  std::string line(const std::vector<std::string>& cells, const std::vector<size_t>& widths) const {
-    std::string text;
-    for (size_t i = 0; i < cells.size(); ++i) {
-      const std::string space(widths[i] - cells[i].size(), ' ');
-      text += (i == 0 ? "" : "  ") + (columns_[i].align == Align::left ? cells[i] + space : space + cells[i]);
-    }
-    return text.erase(text.find_last_not_of(' ') + 1);
-  }
+  std::string line(const std::vector<std::string>& cells, const std::vector<size_t>& widths) const;
 
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> lines_;  // an empty one is a rule
 };
 
 /// A whole number with commas: `11,689,512`.
-inline std::string grouped(int64_t number) {
-  std::string digits = std::to_string(number);
-  for (auto place = static_cast<int64_t>(digits.size()) - 3; place > (number < 0 ? 1 : 0); place -= 3) {
-    digits.insert(static_cast<size_t>(place), ",");
-  }
-  return digits;
-}
+std::string grouped(int64_t number);
 
 /// A number with four digits at most and a unit: the last one that it reaches, `factor` times the one before.
-inline std::string with_unit(double number, double factor, const std::array<const char*, 5>& units) {
-  size_t unit = 0;
-  while (number >= 999.5 && unit + 1 < units.size()) {
-    number /= factor;
-    ++unit;
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f%s", unit == 0 ? 0 : (number < 9.995 ? 2 : (number < 99.95 ? 1 : 0)), number,
-                units[unit]);
-  return text;
-}
+std::string with_unit(double number, double factor, const std::array<const char*, 5>& units);
 
 /// `1.81 G` of 1,814,073,344.
-inline std::string short_count(int64_t count) {
-  return with_unit(static_cast<double>(count), 1000, {"", " k", " M", " G", " T"});
-}
+std::string short_count(int64_t count);
 
 /// `3.06 MiB` of 3,211,264.
-inline std::string short_bytes(int64_t bytes) {
-  return with_unit(static_cast<double>(bytes), 1024, {" B", " KiB", " MiB", " GiB", " TiB"});
-}
+std::string short_bytes(int64_t bytes);
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/model/detail/table_inl.hpp"
+#endif

@@ -1,0 +1,143 @@
+#pragma once
+
+#include "sightglass/model/detail/noting_run.hpp"
+
+#include "sightglass/inline.hpp"
+
+namespace sightglass::detail {
+
+SIGHTGLASS_INLINE bool is_inside(const std::string& path, const std::string& outer) {
+  return path.size() > outer.size() && path[outer.size()] == '.' && path.compare(0, outer.size(), outer) == 0;
+}
+
+SIGHTGLASS_INLINE NotingRun::NotingRun(const Model& model, const at::Tensor& input) {
+  model.check_evaluation();
+  const std::vector<Layer> layers = model.find_layers([](const Layer&) { return true; });
+  for (const Layer& layer : layers) {
+    LayerInfo info{layer.name(), layer.type(), {}};
+    info.is_leaf = layer.is_leaf();
+    rows_.push_back({std::move(info), std::nullopt, {}, 0});
+  }
+  count_parameters(model);
+  run(model, input, layers);
+}
+
+SIGHTGLASS_INLINE std::vector<const NotingRun::Row*> NotingRun::as_they_ended() const {
+  std::vector<const Row*> seen;
+  for (const Row& row : rows_) {
+    if (row.ended > 0) seen.push_back(&row);
+  }
+  std::sort(seen.begin(), seen.end(), [](const Row* a, const Row* b) { return a->ended < b->ended; });
+  return seen;
+}
+
+SIGHTGLASS_INLINE NotingRun::Note::Note(NotingRun& run, size_t row, std::string wanted)
+    : run_(run), row_(row), wanted_(std::move(wanted)) {}
+
+SIGHTGLASS_INLINE at::Tensor NotingRun::Note::enter(size_t /*index*/, const at::Tensor& input, Arrival /*arrival*/) {
+  run_.open_.insert(row_);
+  return input;
+}
+
+SIGHTGLASS_INLINE void NotingRun::Note::leave(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) {
+  run_.open_.erase(row_);
+  run_.ended_.emplace(run_.counter_->operations(), row_);
+  run_.note_call(run_.rows_[row_], inputs, outputs, wanted_);
+}
+
+SIGHTGLASS_INLINE void NotingRun::run(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers) {
+  const NoGraph no_graph;
+  std::vector<Watch> watches;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (!layers[i].place().problem.empty()) continue;
+    watches.push_back(model.watch(std::make_shared<Note>(*this, i, layers[i].place().output), layers[i]));
+  }
+  AxisObserver axes;
+  const Observed noting_axes(axes);
+  MultiplyAddCounter counter([this](int64_t count, const auto& operands) { add(count, operands); });
+  counter_ = &counter;
+  {
+    const Observed counting(counter);
+    totals_.output_shape = model.forward(input).sizes().vec();
+  }
+  totals_.not_counted = counter.hidden();
+  for (Row& row : rows_) {
+    if (row.ended == 0) continue;
+    row.layout = layout_of(row.info.shape, axes.axes_of(row.output->impl()), input.sizes(), axes.grids());
+    if (row.layout.reshape) row.info.maps = row.layout.shape;
+  }
+}
+
+SIGHTGLASS_INLINE void NotingRun::count_parameters(const Model& model) {
+  std::map<size_t, std::set<const void*>> counted;
+  std::set<const void*> counted_in_all;
+  for (const auto& [name, value] : model.parameters()) {
+    const auto count = [&, &tensor = value](auto& counts, std::set<const void*>& seen) {
+      if (!seen.insert(tensor.unsafeGetTensorImpl()).second) return;
+      counts.parameters += tensor.numel();
+      counts.trainable += tensor.requires_grad() ? tensor.numel() : 0;
+    };
+    count(totals_, counted_in_all);
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      LayerInfo& info = rows_[i].info;
+      if (!is_inside(name, info.name)) continue;
+      count(info, counted[i]);
+      if (name.find('.', info.name.size() + 1) == std::string::npos) owners_[storage_of(value)].insert(i);
+    }
+  }
+}
+
+SIGHTGLASS_INLINE void NotingRun::note_call(Row& row, const std::vector<at::Tensor>& inputs,
+                                            const std::vector<at::Tensor>& outputs, const std::string& wanted) {
+  LayerInfo& info = row.info;
+  ++info.calls;
+  row.ended = 0;
+  if (!outputs.empty()) {
+    const at::Tensor& output = outputs[chosen_of(info.name, wanted, outputs, {})];
+    if (output.defined()) {
+      info.shape = output.sizes().vec();
+      row.output = TensorRef(output);
+      row.ended = ++ends_;
+    }
+  }
+  std::set<const void*> known;
+  for (const at::Tensor& input : inputs) known.insert(input.defined() ? storage_of(input) : nullptr);
+  for (const at::Tensor& output : outputs) {
+    if (!output.defined() || !known.insert(storage_of(output)).second) continue;
+    info.activation_bytes += output.numel() * static_cast<int64_t>(output.element_size());
+  }
+}
+
+SIGHTGLASS_INLINE void NotingRun::add(int64_t count, const std::vector<at::Tensor>& operands) {
+  totals_.multiply_adds += count;
+  const std::string owner = owner_of(operands);
+  for (Row& row : rows_) {
+    if (row.info.name == owner || is_inside(owner, row.info.name)) row.info.multiply_adds += count;
+  }
+}
+
+SIGHTGLASS_INLINE std::string NotingRun::owner_of(const std::vector<at::Tensor>& operands) const {
+  const std::set<size_t> running = under_way();
+  for (const at::Tensor& operand : operands) {
+    const auto found = owners_.find(storage_of(operand));
+    if (found == owners_.end()) continue;
+    for (const size_t row : found->second) {
+      if (running.count(row) != 0) return rows_[row].info.name;
+    }
+    return rows_[*found->second.begin()].info.name;
+  }
+  std::string innermost;
+  for (const size_t row : running) {
+    if (rows_[row].info.name.size() > innermost.size()) innermost = rows_[row].info.name;
+  }
+  return innermost;
+}
+
+SIGHTGLASS_INLINE std::set<size_t> NotingRun::under_way() const {
+  std::set<size_t> all = open_;
+  const auto latest = ended_.equal_range(counter_->operations());
+  for (auto entry = latest.first; entry != latest.second; ++entry) all.insert(entry->second);
+  return all;
+}
+
+}  // namespace sightglass::detail
