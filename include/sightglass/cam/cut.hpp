@@ -35,32 +35,17 @@ class Cut {
  public:
   /// `[N, C, *S]`, S one to three spatial dimensions: the layer's output as it left the layer; channels last and tokens
   /// are seen as maps. Throws where it cannot be told how.
-  at::Tensor activations() const {
-    TORCH_CHECK(problem_ == nullptr, "layer \"", layer_name(), "\": ", *problem_);
-    return activations_;
-  }
+  at::Tensor activations() const;
   /// The cut with the layer's output in its own shape.
-  Cut as_given() const {
-    Cut given = *this;
-    given.activations_ = given_;
-    given.reshape_ = nullptr;
-    given.problem_ = nullptr;
-    return given;
-  }
+  Cut as_given() const;
   /// The cut seen in another shape; whatever shape it has been given before, `reshape` starts from the layer's own.
-  Cut reshaped(const Reshape& reshape) const { return seen_by(std::make_shared<const Reshape>(reshape)); }
+  Cut reshaped(const Reshape& reshape) const;
 
   /// `[N, C, *S]`: gradients of the target's score with respect to the activations; one backward pass for all layers.
-  at::Tensor gradients() const {
-    *used_gradients_ = true;
-    return to_maps(pass_->gradients(*evidence_).at(number_));
-  }
+  at::Tensor gradients() const;
   /// `[N, C, *S]`: the Hessian of the score with respect to the activations, times `vector` `[N, C, *S]`; 0 where the
   /// score is linear in them. A backward pass through the backward pass.
-  at::Tensor hessian_times(const at::Tensor& vector) const {
-    const at::Tensor given = reshape_ == nullptr ? vector : to_output(vector, at::zeros_like(given_));
-    return to_maps(pass_->hessian_times(*evidence_, number_, given));
-  }
+  at::Tensor hessian_times(const at::Tensor& vector) const;
   /// `[N]`: the target's score.
   at::Tensor scores() const { return evidence_->score.detach(); }
   /// `[N]` int64: the target's class; -1 where it is no class.
@@ -68,9 +53,9 @@ class Cut {
   /// True where the target is a class; known without looking at the device's numbers.
   bool has_class() const { return evidence_->target.has_class(); }
   /// The model's output.
-  at::Tensor output() const { return runner().output().detach(); }
+  at::Tensor output() const;
   /// `[N, ...]`: what the model was given.
-  at::Tensor input() const { return runner().input(); }
+  at::Tensor input() const;
   /// What is explained.
   Target target() const { return evidence_->target; }
 
@@ -78,39 +63,20 @@ class Cut {
   Cut with_target(const Target& target) const { return like_this({pass_, number_, target}); }
   /// The cut at the same layer of a pass on another input, `[M, ...]`, for the target of these images: row j was made
   /// from image `images[j]` (`[M]` int64).
-  Cut again(const at::Tensor& input, const at::Tensor& images) const {
-    const std::vector<Layer> layer{runner().layers()[number_]};
-    const auto pass = std::make_shared<detail::PassState>(model(), layer, input, Tail::once);
-    return like_this({pass, 0, pass_->of_images(evidence_->target, images)});
-  }
+  Cut again(const at::Tensor& input, const at::Tensor& images) const;
   /// `[M]`: the target's scores for another input, without gradients.
-  at::Tensor scores_of(const at::Tensor& input, const at::Tensor& images) const {
-    const detail::NoGraph no_graph;
-    return scores_in(runner().forward(input.to(runner().input().dtype())), images);
-  }
+  at::Tensor scores_of(const at::Tensor& input, const at::Tensor& images) const;
   /// `[M]`: the target's scores when the layer gives `activations` `[M, C, *S]` instead, without gradients.
-  at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) const {
-    const detail::NoGraph no_graph;
-    return scores_in(output_with(activations, images), images);
-  }
+  at::Tensor scores_with(const at::Tensor& activations, const at::Tensor& images) const;
   /// `[M, ...]`: the model's output for the same.
-  at::Tensor output_with(const at::Tensor& activations, const at::Tensor& images) const {
-    const detail::NoGraph no_graph;
-    at::Tensor given = activations;
-    if (reshape_ != nullptr) {
-      given = to_output(activations, given_.index_select(0, detail::moved_to(given_.device(), images))).contiguous();
-    }
-    return runner().tail(number_, given.to(runner().cut(number_).activations().options()), images);
-  }
+  at::Tensor output_with(const at::Tensor& activations, const at::Tensor& images) const;
   /// `[M, ...]`: gradients of the target's scores with respect to another input.
-  at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) const {
-    return pass_->input_gradients(evidence_->target, input, images);
-  }
+  at::Tensor input_gradients(const at::Tensor& input, const at::Tensor& images) const;
 
   /// The model of the pass.
-  const Model& model() const { return runner().model(); }
+  const Model& model() const;
   /// The layer's path, or its type where it was given by handle.
-  const std::string& layer_name() const { return runner().cut(number_).name(); }
+  const std::string& layer_name() const;
   /// True once a method has asked this cut for gradients, in whatever shape.
   bool used_gradients() const { return *used_gradients_; }
 
@@ -118,43 +84,18 @@ class Cut {
   friend class Pass;
 
   /// At the pass's cut number `number`; channels last and tokens in the shape that methods work on.
-  Cut(std::shared_ptr<detail::PassState> pass, size_t number, const Target& target)
-      : pass_(std::move(pass)), number_(number), evidence_(pass_->evidence_for(target)) {
-    const at::Tensor& activations = runner().cut(number).activations();
-    given_ = activations.to(detail::map_dtype(activations));
-    activations_ = given_;
-    const std::shared_ptr<const detail::Layout>& layout = runner().layout(number);
-    if (layout == nullptr) return;
-    if (layout->reshape) {
-      *this = seen_by(std::shared_ptr<const Reshape>(layout, &*layout->reshape));
-    } else if (layout->problem) {
-      problem_ = std::shared_ptr<const std::string>(layout, &*layout->problem);
-    }
-  }
+  Cut(std::shared_ptr<detail::PassState> pass, size_t number, const Target& target);
 
   detail::Runner& runner() const { return pass_->runner(); }
 
-  Cut seen_by(std::shared_ptr<const Reshape> reshape) const {
-    Cut other = as_given();
-    other.activations_ = reshape->to_maps(given_).contiguous();
-    other.reshape_ = std::move(reshape);
-    return other;
-  }
+  Cut seen_by(std::shared_ptr<const Reshape> reshape) const;
   /// `other` in the shape in which this one is seen.
   Cut like_this(Cut other) const { return reshape_ == nullptr ? other : other.seen_by(reshape_); }
 
-  at::Tensor to_maps(const at::Tensor& output) const {
-    return reshape_ == nullptr ? output : reshape_->to_maps(output);
-  }
-  at::Tensor to_output(const at::Tensor& maps, const at::Tensor& output) const {
-    TORCH_CHECK(reshape_->to_output != nullptr,
-                "reshape: this method changes activations and runs the model on, which needs Reshape::to_output too");
-    return reshape_->to_output(maps, output);
-  }
+  at::Tensor to_maps(const at::Tensor& output) const;
+  at::Tensor to_output(const at::Tensor& maps, const at::Tensor& output) const;
 
-  at::Tensor scores_in(const at::Tensor& output, const at::Tensor& images) const {
-    return pass_->of_images(evidence_->target, images).scores(output);
-  }
+  at::Tensor scores_in(const at::Tensor& output, const at::Tensor& images) const;
 
   std::shared_ptr<detail::PassState> pass_;
   size_t number_;
@@ -167,3 +108,7 @@ class Cut {
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/cam/cut_inl.hpp"
+#endif

@@ -26,20 +26,19 @@ class Pass {
   /// `input` `[N, ...]`, as the model takes it. Throws when a layer does not run or gives no `[N, C, *S]`.
   /// With `Tail::again`, what lies behind a layer can be run again at the price of what lies behind it; else the first
   /// such run costs a pass more.
-  Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Tail tail = Tail::once)
-      : state_(opened(model, input, layers, tail)) {}
+  Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Tail tail = Tail::once);
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
 
   /// The model's output, without its graph.
-  at::Tensor output() const { return state_->runner().output().detach(); }
+  at::Tensor output() const;
   /// How many layers it is open at.
-  size_t size() const { return state_->runner().cuts(); }
+  size_t size() const;
   /// The name of layer number `layer`. Throws for a number that it does not have.
-  const std::string& layer_name(size_t layer) const { return state_->runner().cut(layer).name(); }
+  const std::string& layer_name(size_t layer) const;
 
   /// Whether runs of what lies behind the layer number `layer` cost no more than that; else they are run in full.
-  bool elided(size_t layer) const { return state_->runner().elided(layer); }
+  bool elided(size_t layer) const;
 
   /// Explains the layer number `layer` (from 0, in the order given) by `method`, any callable `Cut -> [N, *S]`.
   template <class Method>
@@ -61,22 +60,17 @@ class Pass {
   }
 
   /// What a method is given for a layer and a target.
-  Cut at(size_t layer, const Target& target = {}) const {
-    TORCH_CHECK(layer < size(), "layer: got number ", layer, ", the pass has ", size());
-    return {state_, layer, target};
-  }
+  Cut at(size_t layer, const Target& target = {}) const;
 
  private:
   static std::shared_ptr<detail::PassState> opened(const Model& model, const at::Tensor& input,
-                                                   const std::vector<Layer>& layers, Tail tail) {
-    TORCH_CHECK(input.defined() && input.dim() >= 2 && input.size(0) > 0, "input: got ",
-                input.defined() ? c10::str(input.sizes()) : std::string("an undefined tensor"),
-                "; expected a batch [N, C, *S]");
-    TORCH_CHECK(!layers.empty(), "layers: got none; give at least one");
-    return std::make_shared<detail::PassState>(model, layers, input, tail);
-  }
+                                                   const std::vector<Layer>& layers, Tail tail);
 
   std::shared_ptr<detail::PassState> state_;
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/cam/pass_inl.hpp"
+#endif

@@ -60,14 +60,9 @@ class Model {
 
   /// The same model, of whose outputs `path` is looked at: a key, a number, or both (`out`, `1`, `boxes.0`). Else the
   /// first floating-point tensor is.
-  Model output(std::string path) const {
-    Model copy = *this;
-    copy.output_ = std::move(path);
-    if (splits_ != nullptr) copy.splits_ = std::make_shared<detail::Splits>();
-    return copy;
-  }
+  Model output(std::string path) const;
   /// The same by number.
-  Model output(size_t index) const { return output(std::to_string(index)); }
+  Model output(size_t index) const;
 
   /// The same model for many explanations: what lies before a layer needs no graph, so from the second explanation at a
   /// layer on it runs in another form, frozen, batch norm folded into convolutions, and laid out for the CPU. Metrics,
@@ -78,109 +73,45 @@ class Model {
   /// 1e-3 of the largest value (1e-6 is usual), or the model runs as it is, with a warning. Copies share what is made;
   /// it holds the weights once more. Weights that are written later are noticed. Hooks do not hear such runs (see
   /// above).
-  Model optimised() const {
-    Model copy = *this;
-    copy.splits_ = std::make_shared<detail::Splits>();
-    return copy;
-  }
+  Model optimised() const;
   /// The same model as it is.
-  Model plain() const {
-    Model copy = *this;
-    copy.splits_ = nullptr;
-    return copy;
-  }
+  Model plain() const;
 
   /// Runs the model; the output that is looked at. Throws where there is none.
-  at::Tensor forward(const at::Tensor& input) const { return detail::pick_tensor(values(input), output_); }
+  at::Tensor forward(const at::Tensor& input) const;
 
   /// Runs the model; all that it gives. TorchScript runs operation by operation (no profiling executor), at every call
   /// alike.
-  c10::IValue values(const at::Tensor& input) const {
-    if (script_ == nullptr) return forward_(input);
-    const detail::AsWritten as_written;
-    return forward_ != nullptr ? forward_(input) : script_->forward({input});
-  }
+  c10::IValue values(const at::Tensor& input) const;
 
   /// The layer called `name`; throws for an unknown one, with the nearest.
-  Layer layer(const std::string& name) const {
-    return script_ != nullptr ? sightglass::layer(script_module_, name) : sightglass::layer(module_, name);
-  }
+  Layer layer(const std::string& name) const;
   /// A layer given by handle, found again in this model where its place cannot be told by itself (an element of a
   /// `Sequential`).
-  Layer layer(const Layer& given) const {
-    if (given.place().problem.empty() || module_ == nullptr) return given;
-    const auto wanted = given.module();
-    for (const auto& item : module_->named_modules("", false)) {
-      if (item.value() == wanted) return sightglass::layer(module_, item.key());
-    }
-    return given;
-  }
+  Layer layer(const Layer& given) const;
   /// The same for a literal.
-  Layer layer(const char* name) const { return layer(std::string(name)); }
+  Layer layer(const char* name) const;
 
   /// The layers for which `filter` is true, in the order of registration.
-  std::vector<Layer> find_layers(const LayerFilter& filter) const {
-    return script_ != nullptr ? sightglass::find_layers(script_module_, filter)
-                              : sightglass::find_layers(module_, filter);
-  }
+  std::vector<Layer> find_layers(const LayerFilter& filter) const;
 
   /// True where the model or any module in it is in training mode.
-  bool is_training() const {
-    if (script_ == nullptr) {
-      return detail::any_module(*module_, [](const torch::nn::Module& module) { return module.is_training(); });
-    }
-    for (const torch::jit::Module& module : script_module_.modules()) {  // frozen ones have no such flag
-      if (module.hasattr("training") && module.is_training()) return true;
-    }
-    return false;
-  }
+  bool is_training() const;
 
   /// Throws in training mode, in which a forward pass changes the model.
   ///
   /// Or where a TorchScript file was traced in it, which `eval()` does not change.
-  void check_evaluation() const {
-    if (script_ != nullptr) {
-      const std::string& trains = script_->exported().trains();
-      TORCH_CHECK(trains.empty(), "model: it was exported in training mode (its ", trains,
-                  " is fixed to train), which eval() does not change here; in Python call model.eval() before "
-                  "torch.jit.trace");
-    }
-    TORCH_CHECK(!is_training(),
-                "model: it is in training mode, or a module in it is, where a forward pass changes batch norm "
-                "and drops out; call eval() first");
-  }
+  void check_evaluation() const;
 
   /// Throws where autograd cannot use a parameter.
-  void check_differentiable() const {
-    if (script_ != nullptr) {
-      const std::string& quantised = script_->exported().quantised();
-      TORCH_CHECK(quantised.empty(), "model: it is quantised (", quantised,
-                  "), and operations on quantised numbers have no derivative; export the model before quantisation");
-    }
-    for (const auto& [name, value] : parameters()) {
-      TORCH_CHECK(!value.is_inference(), "model: its parameter \"", name,
-                  "\" was made inside of c10::InferenceMode, where "
-                  "autograd cannot use it; load or make the model outside of that scope");
-    }
-  }
+  void check_differentiable() const;
 
   /// Parameters by name, in the order of registration.
-  std::vector<std::pair<std::string, at::Tensor>> parameters() const {
-    std::vector<std::pair<std::string, at::Tensor>> all;
-    if (script_ != nullptr) {
-      for (const auto& item : script_module_.named_parameters()) all.emplace_back(item.name, item.value);
-    } else {
-      for (const auto& item : module_->named_parameters()) all.emplace_back(item.key(), item.value());
-    }
-    return all;
-  }
+  std::vector<std::pair<std::string, at::Tensor>> parameters() const;
 
   /// Tells `subscriber` of the calls of `layer` in `forward` above, by `tracker`.
   detail::Watch watch(std::shared_ptr<detail::Subscriber> subscriber, const Layer& layer,
-                      std::shared_ptr<detail::Tracker> tracker = detail::Tracker::of_thread()) const {
-    const auto by = runs_marked() ? detail::Watch::By::marks : detail::Watch::By::operations;
-    return detail::Watch(std::move(subscriber), layer, by, std::move(tracker));
-  }
+                      std::shared_ptr<detail::Tracker> tracker = detail::Tracker::of_thread()) const;
 
  private:
   friend class detail::Runner;
@@ -217,3 +148,7 @@ class Model {
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/model/model_inl.hpp"
+#endif

@@ -18,65 +18,29 @@ namespace sightglass {
 namespace detail {
 
 /// Each map of `[M, *S]` enlarged to `size`; not yet scaled.
-inline at::Tensor enlarged(const at::Tensor& maps, const at::Tensor& input) {
-  return resize_map(maps, input.sizes().slice(2));
-}
+at::Tensor enlarged(const at::Tensor& maps, const at::Tensor& input);
 
 /// Each map brought to [0, 1] by its own extremes; a constant one becomes 0. `[M, *S]`.
-inline at::Tensor scaled(const at::Tensor& maps) {
-  const at::Tensor flat = maps.flatten(1);
-  const at::Tensor low = over_each(flat.amin(1), maps.dim());
-  const at::Tensor range = over_each(flat.amax(1), maps.dim()) - low;
-  return (maps - low) / range.masked_fill(range.eq(0), 1);
-}
+at::Tensor scaled(const at::Tensor& maps);
 
 /// Masks `[M, *S]` times one image `[C, *S]`: `[M, C, *S]`.
-inline at::Tensor masked(const at::Tensor& masks, const at::Tensor& image) {
-  return masks.to(image.dtype()).unsqueeze(1) * image;
-}
+at::Tensor masked(const at::Tensor& masks, const at::Tensor& image);
 
 /// `[N, C]`: `softmax_k(scores)` over the channels `chosen` `[N, K]` with scores `[N, K]`, 0 for the others and for
 /// those that were not run.
-inline at::Tensor score_weights(const at::Tensor& scores, const at::Tensor& chosen, const at::Tensor& activations) {
-  const at::Tensor weights = at::zeros({activations.size(0), activations.size(1)}, activations.options());
-  const at::Tensor any = were_run(scores).any(1, /*keepdim=*/true);
-  return weights.scatter(1, chosen, scores.to(activations.dtype()).masked_fill(~any, 0).softmax(1) * any);
-}
+at::Tensor score_weights(const at::Tensor& scores, const at::Tensor& chosen, const at::Tensor& activations);
 
 /// `relu(sum_k softmax_k(scores) * A_k)`.
-inline at::Tensor score_map(const at::Tensor& scores, const at::Tensor& chosen, const at::Tensor& activations) {
-  return weigh(score_weights(scores, chosen, activations), activations).relu_();
-}
+at::Tensor score_map(const at::Tensor& scores, const at::Tensor& chosen, const at::Tensor& activations);
 
 /// The `count` channels of highest variance over places, `[N, count]`; all of them, in order, for 0.
-inline at::Tensor channels_of_most_variance(const at::Tensor& activations, int64_t count) {
-  const int64_t all = activations.size(1);
-  TORCH_CHECK(count >= 0 && count <= all, "channels: got ", count, ", the layer has ", all);
-  if (count == 0 || count == all) {
-    return at::arange(all, activations.options().dtype(at::kLong)).unsqueeze(0).expand({activations.size(0), all});
-  }
-  return std::get<1>(activations.flatten(2).var(2, /*unbiased=*/false).topk(count, 1));
-}
+at::Tensor channels_of_most_variance(const at::Tensor& activations, int64_t count);
 
 /// Score-CAM whose score of a channel is the mean over `samples` masks: `vary(masks, numbers)` changes the masks
 /// `[M, *S]` of the samples `numbers` `[M]`; number i is sample `i mod samples` of channel `i / samples`.
-inline at::Tensor score_cam_of_samples(
+at::Tensor score_cam_of_samples(
     const Cut& cut, const Runs& runs, int64_t samples,
-    const std::function<at::Tensor(const at::Tensor& masks, const at::Tensor& numbers)>& vary) {
-  TORCH_CHECK(samples > 0, "samples: got ", samples, ", expected at least 1");
-  const at::Tensor a = cut.activations();
-  const at::Tensor x = cut.input();
-  const at::Tensor chosen = channels_of_most_variance(a, 0);
-  const int64_t count = chosen.size(1);
-  const at::Tensor scores =
-      scores_so_far(runs, Tail::once, x, count * samples, [&](int64_t image, int64_t first, int64_t last) {
-        const at::Tensor numbers = at::arange(first, last, a.options().dtype(at::kLong));
-        const at::Tensor maps = a[image].index_select(0, numbers.div(samples, "floor"));
-        const at::Tensor masks = vary(scaled(enlarged(maps, x)), numbers);
-        return cut.scores_of(masked(masks, x[image]), of_image(image, last - first));
-      });
-  return score_map(scores.view({a.size(0), count, samples}).mean(2), chosen, a);
-}
+    const std::function<at::Tensor(const at::Tensor& masks, const at::Tensor& numbers)>& vary);
 
 }  // namespace detail
 
@@ -94,23 +58,12 @@ struct ScoreCam {
   Runs runs = {};
 
   /// The maps, `[N, *S]`.
-  at::Tensor operator()(const Cut& cut) const { return detail::weigh(weights(cut), cut.activations()).relu_(); }
+  at::Tensor operator()(const Cut& cut) const;
   /// `[N, C, *S]`: what the map is the rectified sum of, for `EigenSmoothed`.
-  at::Tensor weighted(const Cut& cut) const { return detail::weighted(weights(cut), cut.activations()); }
+  at::Tensor weighted(const Cut& cut) const;
 
   /// `[N, C]`.
-  at::Tensor weights(const Cut& cut) const {
-    const at::Tensor a = cut.activations();
-    const at::Tensor x = cut.input();
-    const at::Tensor chosen = detail::channels_of_most_variance(a, channels);
-    const at::Tensor scores =
-        detail::scores_so_far(runs, Tail::once, x, chosen.size(1), [&](int64_t image, int64_t first, int64_t last) {
-          const at::Tensor maps = a[image].index_select(0, chosen[image].slice(0, first, last));
-          const at::Tensor masks = detail::scaled(detail::enlarged(maps, x));
-          return cut.scores_of(detail::masked(masks, x[image]), detail::of_image(image, last - first));
-        });
-    return detail::score_weights(scores, chosen, a);
-  }
+  at::Tensor weights(const Cut& cut) const;
 };
 
 /// Score-CAM on the 32 channels of highest variance.
@@ -120,9 +73,7 @@ struct FastScoreCam {
   /// How many images at once, and who is told of the progress.
   Runs runs = {};
   /// The maps, `[N, *S]`.
-  at::Tensor operator()(const Cut& cut) const {
-    return ScoreCam{std::min(channels, cut.activations().size(1)), runs}(cut);
-  }
+  at::Tensor operator()(const Cut& cut) const;
 };
 
 /// SS-CAM: Score-CAM whose score of a channel is the mean over `samples` masks with normal noise of deviation `std`
@@ -141,16 +92,7 @@ struct SsCam {
   Runs runs = {};
 
   /// The maps, `[N, *S]`.
-  at::Tensor operator()(const Cut& cut) const {
-    return detail::score_cam_of_samples(cut, runs, samples, [&](const at::Tensor& masks, const at::Tensor& numbers) {
-      const auto first = static_cast<uint64_t>(numbers[0].item<int64_t>());
-      std::vector<at::Tensor> noise;
-      for (uint64_t i = 0; i < static_cast<uint64_t>(masks.size(0)); ++i) {
-        noise.push_back(detail::normal(masks.sizes().slice(1), seed + first + i));
-      }
-      return masks + detail::moved_to(masks.device(), at::stack(noise)).to(masks.dtype()) * std;
-    });
-  }
+  at::Tensor operator()(const Cut& cut) const;
 };
 
 /// IS-CAM: Score-CAM whose score of a channel is the mean over masks scaled by `1/samples, 2/samples, ..., 1`: an
@@ -165,12 +107,11 @@ struct IsCam {
   Runs runs = {};
 
   /// The maps, `[N, *S]`.
-  at::Tensor operator()(const Cut& cut) const {
-    return detail::score_cam_of_samples(cut, runs, samples, [&](const at::Tensor& masks, const at::Tensor& numbers) {
-      const at::Tensor strength = (numbers.remainder(samples) + 1).to(masks.dtype()) / static_cast<double>(samples);
-      return masks * detail::over_each(strength, masks.dim());
-    });
-  }
+  at::Tensor operator()(const Cut& cut) const;
 };
 
 }  // namespace sightglass
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/cam/methods/score_cam_inl.hpp"
+#endif

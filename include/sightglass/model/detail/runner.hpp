@@ -21,26 +21,11 @@ namespace sightglass::detail {
 
 /// The output of a run of the model in which `layer` gives a copy of `activations` at its call number `call`, from 1.
 /// Nobody else hears of it.
-inline at::Tensor forward_with(const Model& model, const at::Tensor& input, const Layer& layer,
-                               const at::Tensor& activations, size_t call = 1) {
-  const auto replacement = std::make_shared<Replacement>(layer, activations.clone(), call);
-  const auto alone = std::make_shared<Tracker>();
-  const Observed listening(*alone);
-  const Watch watch = model.watch(replacement, layer, alone);
-  at::Tensor output = model.forward(input);
-  replacement->check();
-  return output;
-}
+at::Tensor forward_with(const Model& model, const at::Tensor& input, const Layer& layer, const at::Tensor& activations,
+                        size_t call = 1);
 
 /// The model's output where gradients are wanted. Where it throws as autograd cannot use the model, the error says so.
-inline at::Tensor forward_for_gradients(const Model& model, const at::Tensor& input) {
-  try {
-    return model.forward(input);
-  } catch (...) {
-    model.check_differentiable();
-    throw;
-  }
-}
+at::Tensor forward_for_gradients(const Model& model, const at::Tensor& input);
 
 /// Runs a model: whole, or what lies behind a layer (its tail); as it is, or in the form that `Model::optimised` asks
 /// for, once such a form is made and found right.
@@ -50,49 +35,22 @@ inline at::Tensor forward_for_gradients(const Model& model, const at::Tensor& in
 class Runner {
  public:
   /// Nothing runs yet. `layers`: where the model is cut; none for whole runs only.
-  explicit Runner(const Model& model, const std::vector<Layer>& layers = {}) : model_(model) {
-    layers_.reserve(layers.size());
-    for (const Layer& layer : layers) layers_.push_back(model.layer(layer));
-  }
+  explicit Runner(const Model& model, const std::vector<Layer>& layers = {});
 
   /// Runs the model on `input` `[N, ...]`, and keeps the run open at `layers`. With `Tail::again` tails can be run
   /// without what lies before them; else the first tail costs a run more.
-  Runner(const Model& model, const std::vector<Layer>& layers, const at::Tensor& input, Tail tail)
-      : Runner(model, layers) {
-    const NoGraphYet no_graph_yet;
-    input_ = input.is_inference() ? input.clone() : input.detach();
-    points_ = new_points();
-    const bool in_parts = tail == Tail::once || model.runs_marked();
-    if (in_parts) split_ = split_for(input_);
-    if (split_ == nullptr || !model.runs_marked()) model.check_evaluation();  // else the split would be stale
-    find_layouts();
-    if (split_ != nullptr) {
-      run_in_parts();
-    } else {
-      run_whole(tail);
-    }
-    check_run();
-    if (split_ == nullptr && wants_split(input_)) learn_split();
-  }
+  Runner(const Model& model, const std::vector<Layer>& layers, const at::Tensor& input, Tail tail);
 
   const Model& model() const { return model_; }
   const std::vector<Layer>& layers() const { return layers_; }
 
   /// The model's output for an `input` that is not kept, without gradients.
-  at::Tensor forward(const at::Tensor& input) const {
-    if (const auto split = split_for(input)) return split->whole(input);
-    if (wants_split(input)) return Runner(model_, layers_, input, Tail::once).output().detach();
-    return model_.forward(input);
-  }
+  at::Tensor forward(const at::Tensor& input) const;
 
   /// What the model is split into for `input`; null where it is not optimised, or not yet.
-  std::shared_ptr<const Split> split_for(const at::Tensor& input) const {
-    return model_.splits_ == nullptr ? nullptr : model_.splits_->find(key(input));
-  }
+  std::shared_ptr<const Split> split_for(const at::Tensor& input) const;
   /// Whether nobody has tried yet to split it.
-  bool wants_split(const at::Tensor& input) const {
-    return model_.splits_ != nullptr && model_.splits_->misses(key(input));
-  }
+  bool wants_split(const at::Tensor& input) const;
 
   // ---- Of the run that is kept.
   const at::Tensor& input() const { return input_; }
@@ -104,186 +62,52 @@ class Runner {
   const std::shared_ptr<const Layout>& layout(size_t cut) const { return layouts_.at(cut); }
 
   /// The model's output when the layer at a cut gives `activations`, for rows `images` of the input.
-  at::Tensor tail(size_t cut, const at::Tensor& activations, const at::Tensor& images) {
-    if (stands_at_split(cut) && !split_->tail_reads_input()) return split_->tail(activations, input_);
-    const at::Tensor rows = moved_to(input_.device(), images);
-    if (stands_at_split(cut)) return split_->tail(activations, input_.index_select(0, rows));
-    if (elides(cut)) {
-      at::Tensor output = elided_tail(cut, activations, rows);
-      if (output.defined()) return output;
-    }
-    return forward_with(model_, input_.index_select(0, rows), layers_[cut], activations, points_[cut]->calls());
-  }
+  at::Tensor tail(size_t cut, const at::Tensor& activations, const at::Tensor& images);
 
   /// Whether a tail costs no more than itself; else the model is run in full. Told once, by a run on another batch size
   /// than the kept one.
-  bool elided(size_t cut) { return stands_at_split(cut) || elides(cut); }
+  bool elided(size_t cut);
 
  private:
   using Points = std::vector<std::shared_ptr<CutPoint>>;
   enum class Elides { unknown, yes, no };
 
-  Points new_points() const {
-    Points points;
-    points.reserve(layers_.size());
-    const auto tracker = Tracker::of_thread();
-    for (const Layer& layer : layers_) points.push_back(std::make_shared<CutPoint>(layer, points.size(), tracker));
-    return points;
-  }
+  Points new_points() const;
 
   // ---- Whole.
   /// `points` stand at their layers.
-  std::vector<Watch> watches_of(const Points& points) const {
-    std::vector<Watch> watches;
-    watches.reserve(points.size());
-    for (size_t i = 0; i < points.size(); ++i) watches.push_back(model_.watch(points[i], layers_[i]));
-    return watches;
-  }
+  std::vector<Watch> watches_of(const Points& points) const;
 
-  void run_whole(Tail tail) {
-    const std::vector<Watch> watches = watches_of(points_);
-    if (tail == Tail::again) tape_ = std::make_unique<Tape>(input_, cuts());
-    const Tracker::Taping taping(Tracker::of_thread(), tape_.get());
-    if (std::find(layouts_.begin(), layouts_.end(), nullptr) == layouts_.end()) {
-      output_ = forward_for_gradients(model_, input_);
-      return;
-    }
-    AxisObserver observer;
-    {
-      const Observed listening(observer);
-      output_ = forward_for_gradients(model_, input_);
-    }
-    for (size_t i = 0; i < cuts(); ++i) {
-      layouts_[i] = std::make_shared<const Layout>(
-          layout_of(points_[i]->activations().sizes(), points_[i]->axes(observer), input_.sizes(), observer.grids()));
-      LayoutStore::global().put(layers_[i], input_.sizes(), layouts_[i]);
-    }
-  }
+  void run_whole(Tail tail);
 
-  void find_layouts() {
-    layouts_.reserve(layers_.size());
-    for (const Layer& layer : layers_) layouts_.push_back(LayoutStore::global().find(layer, input_.sizes()));
-  }
+  void find_layouts();
 
-  void check_run() const {
-    TORCH_CHECK(output_.defined() && output_.dim() >= 1, "model: it gives ",
-                output_.defined() ? "one number" : "an undefined tensor",
-                "; expected an output for each image, [N, ...]");
-    for (const auto& point : points_) {
-      point->check();
-      TORCH_CHECK(point->activations().size(0) == output_.size(0), "layer \"", point->name(), "\": its output ",
-                  point->activations().sizes(), " has another batch size than the model's ", output_.sizes(),
-                  "; its rows are not the pictures (windows or patches are folded into them): take a layer around it");
-    }
-  }
+  void check_run() const;
 
   // ---- Optimised.
-  Splits::Key key(const at::Tensor& input) const {
-    return Splits::key(layers_, input, model_.runs_marked() ? SplitFor::any_size : SplitFor::this_size);
-  }
+  Splits::Key key(const at::Tensor& input) const;
 
   /// In two parts. Later layers are told by marks in the second.
-  void run_in_parts() {
-    if (split_->place() == nullptr) {
-      output_ = split_->whole(input_);
-      return;
-    }
-    std::vector<at::Tensor> outputs{split_->prefix(input_)};
-    std::vector<Watch> watches;
-    for (size_t i = 0; i < cuts(); ++i) {
-      if (stands_at_split(i)) {
-        points_[i]->leave({}, outputs);
-      } else {
-        watches.emplace_back(points_[i], layers_[i], Watch::By::marks);
-      }
-    }
-    output_ = split_->tail(outputs.front(), input_);
-  }
+  void run_in_parts();
 
-  bool stands_at_split(size_t cut) const { return split_ != nullptr && layers_[cut].place().key == split_->place(); }
+  bool stands_at_split(size_t cut) const;
 
-  void learn_split() const {
-    const auto same = [this](const Split& split) {
-      if (split.place() == nullptr) return equal_but_rounding(split.whole(input_), output_);
-      const auto stands = [&](const Layer& layer) { return layer.place().key == split.place(); };
-      const auto first = std::find_if(layers_.begin(), layers_.end(), stands) - layers_.begin();
-      const at::Tensor& activations = points_.at(static_cast<size_t>(first))->activations();
-      return equal_but_rounding(split.prefix(input_), activations) &&
-             equal_but_rounding(split.tail(activations, input_), output_);
-    };
-    model_.splits_->learn(
-        key(input_), [this] { return make_split(); }, same);
-  }
+  void learn_split() const;
 
-  std::shared_ptr<const Split> make_split() const {
-    std::set<const void*> places;
-    for (const Layer& layer : layers_) places.insert(layer.place().key);
-    const auto dims = static_cast<size_t>(input_.dim());
-    const auto& script = model_.script_;
-    if (model_.runs_marked())
-      return std::make_shared<const Split>(*script->marked_graph(), script->object(), places, dims, model_.output_);
-    TORCH_CHECK(script == nullptr, "a function runs the TorchScript model, which is not looked into");
-    const Traced traced = traced_run();
-    return std::make_shared<const Split>(*traced.graph, traced.self._ivalue(), places, dims);
-  }
+  std::shared_ptr<const Split> make_split() const;
 
   /// What hooks of others would do is no part of the model, so they do not hear of it.
-  Traced traced_run() const {
-    const auto alone = std::make_shared<Tracker>();
-    const Observed listening(*alone);
-    std::vector<Watch> watches;
-    for (const Layer& layer : layers_)
-      watches.push_back(model_.watch(std::make_shared<TraceMark>(layer.place().key), layer, alone));
-    std::vector<at::Tensor> state = model_.module_->parameters();
-    for (const at::Tensor& buffer : model_.module_->buffers()) state.push_back(buffer);
-    return trace([this](const at::Tensor& x) { return model_.forward(x); }, state, input_);
-  }
+  Traced traced_run() const;
 
   // ---- Behind a cut.
-  bool elides(size_t cut) {
-    elides_.resize(cuts(), Elides::unknown);
-    Elides& known = elides_[cut];
-    if (known == Elides::unknown) known = try_eliding(cut) ? Elides::yes : Elides::no;
-    return known == Elides::yes;
-  }
+  bool elides(size_t cut);
 
-  bool try_eliding(size_t cut) {
-    if (tape_ == nullptr) tape_ = run_on_tape();
-    const at::Tensor& activations = points_[cut]->activations();
-    if (!tape_->cut(cut).found || activations.sizes() != tape_->made_at(cut)) return false;
-    const int64_t last = activations.size(0) - 1;
-    const at::Tensor rows =
-        moved_to(activations.device(),
-                 at::tensor(last == 1 ? std::vector<int64_t>{1, 0, 1} : std::vector<int64_t>{last, 0}, at::kLong));
-    return equal_but_rounding(elided_tail(cut, activations.index_select(0, rows), rows),
-                              output_.detach().index_select(0, rows));
-  }
+  bool try_eliding(size_t cut);
 
-  std::unique_ptr<Tape> run_on_tape() const {
-    model_.check_evaluation();
-    const NoGraphYet no_graph_yet;
-    auto tape = std::make_unique<Tape>(input_, cuts());
-    const std::vector<Watch> watches = watches_of(new_points());
-    const Tracker::Taping taping(Tracker::of_thread(), tape.get());
-    (void)forward_for_gradients(model_, input_);
-    return tape;
-  }
+  std::unique_ptr<Tape> run_on_tape() const;
 
   /// Undefined where the run cannot be elided.
-  at::Tensor elided_tail(size_t cut, const at::Tensor& activations, const at::Tensor& rows) const {
-    Elision elision(*tape_, cut, tape_->cut(cut).written ? activations.clone() : activations, rows);
-    std::vector<int64_t> sizes = input_.sizes().vec();
-    sizes[0] = rows.size(0);
-    const at::Tensor input = tape_->reads_input() ? input_.index_select(0, rows) : empty_shell(sizes, input_.options());
-    try {
-      const Observed listening(elision);
-      at::Tensor output = model_.forward(input);
-      return elision.reached_cut() ? output : at::Tensor();
-    } catch (...) {
-      if (elision.failure().empty()) throw;
-      return {};
-    }
-  }
+  at::Tensor elided_tail(size_t cut, const at::Tensor& activations, const at::Tensor& rows) const;
 
   Model model_;
   std::vector<Layer> layers_;
@@ -297,3 +121,7 @@ class Runner {
 };
 
 }  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/model/detail/runner_inl.hpp"
+#endif

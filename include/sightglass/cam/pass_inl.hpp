@@ -1,0 +1,34 @@
+#pragma once
+
+#include "sightglass/cam/pass.hpp"
+
+#include "sightglass/inline.hpp"
+
+namespace sightglass {
+
+SIGHTGLASS_INLINE Pass::Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Tail tail)
+    : state_(opened(model, input, layers, tail)) {}
+
+SIGHTGLASS_INLINE at::Tensor Pass::output() const { return state_->runner().output().detach(); }
+
+SIGHTGLASS_INLINE size_t Pass::size() const { return state_->runner().cuts(); }
+
+SIGHTGLASS_INLINE const std::string& Pass::layer_name(size_t layer) const { return state_->runner().cut(layer).name(); }
+
+SIGHTGLASS_INLINE bool Pass::elided(size_t layer) const { return state_->runner().elided(layer); }
+
+SIGHTGLASS_INLINE Cut Pass::at(size_t layer, const Target& target) const {
+  TORCH_CHECK(layer < size(), "layer: got number ", layer, ", the pass has ", size());
+  return {state_, layer, target};
+}
+
+SIGHTGLASS_INLINE std::shared_ptr<detail::PassState> Pass::opened(const Model& model, const at::Tensor& input,
+                                                                  const std::vector<Layer>& layers, Tail tail) {
+  TORCH_CHECK(input.defined() && input.dim() >= 2 && input.size(0) > 0, "input: got ",
+              input.defined() ? c10::str(input.sizes()) : std::string("an undefined tensor"),
+              "; expected a batch [N, C, *S]");
+  TORCH_CHECK(!layers.empty(), "layers: got none; give at least one");
+  return std::make_shared<detail::PassState>(model, layers, input, tail);
+}
+
+}  // namespace sightglass
