@@ -27,6 +27,9 @@ function(sightglass_add_compiled include_dir)
   add_library(sightglass::compiled ALIAS sightglass_compiled)
   target_link_libraries(sightglass_compiled PUBLIC sightglass::sightglass)
   target_compile_definitions(sightglass_compiled PUBLIC SIGHTGLASS_COMPILED)
-  # Shared libraries take it in too.
-  set_target_properties(sightglass_compiled PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  # Shared libraries take it in too. What each of them has is its own, as where the library is headers alone; what a
+  # process must have once is exported by name.
+  set_target_properties(
+    sightglass_compiled PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden
+                                   VISIBILITY_INLINES_HIDDEN ON)
 endfunction()

@@ -1,4 +1,6 @@
 #include "sightglass/sightglass.hpp"
+#include <torch/torch.h>
+
 #include "support/harness/alone.hpp"
 #include "support/harness/catch.hpp"
 #include "support/harness/warnings.hpp"
