@@ -1,4 +1,5 @@
 // Statistics: how a layer's activations fare while the network trains.
+#include <torch/torch.h>
 #include <sightglass/sightglass.hpp>
 
 #include <iostream>

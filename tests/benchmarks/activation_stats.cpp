@@ -4,6 +4,7 @@
 // A step is forward, cross entropy, backward, SGD with momentum. Medians of interleaved runs. With `every = 20`, a run
 // is 20 steps, of which one is recorded. On one thread, processor time is measured, for machines that do other work.
 
+#include <torch/torch.h>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
