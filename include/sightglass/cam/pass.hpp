@@ -45,18 +45,7 @@ class Pass {
   Explanation explain(size_t layer, const Method& method, const Target& target = {}) const {
     const Cut cut = at(layer, target);
     const detail::NoGraph no_graph;
-    at::Tensor map = method(cut);
-    const Cut given = cut.as_given();
-    const at::Tensor activations = given.activations();
-    const int64_t dims = map.defined() ? map.dim() : 0;
-    const bool fits = dims >= 2 && dims <= 4 && map.sizes() != activations.sizes();
-    TORCH_CHECK(fits && map.size(0) == activations.size(0), "method: got a map ",
-                map.defined() ? c10::str(map.sizes()) : std::string("that is undefined"), " for activations ",
-                activations.sizes(), "; expected [N, *S]");
-    at::Tensor gradient_size;
-    if (cut.used_gradients()) gradient_size = given.gradients().flatten(1).abs().amax(1);
-    return {std::move(map), cut.scores(), cut.classes(), state_->runner().input().sizes().slice(2).vec(),
-            std::move(gradient_size)};
+    return explanation_of(cut, method(cut));
   }
 
   /// What a method is given for a layer and a target.
@@ -65,6 +54,9 @@ class Pass {
  private:
   static std::shared_ptr<detail::PassState> opened(const Model& model, const at::Tensor& input,
                                                    const std::vector<Layer>& layers, Tail tail);
+
+  /// What `map` explains; throws unless it is `[N, *S]`.
+  Explanation explanation_of(const Cut& cut, at::Tensor map) const;
 
   std::shared_ptr<detail::PassState> state_;
 };

@@ -22,6 +22,20 @@ SIGHTGLASS_INLINE Cut Pass::at(size_t layer, const Target& target) const {
   return {state_, layer, target};
 }
 
+SIGHTGLASS_INLINE Explanation Pass::explanation_of(const Cut& cut, at::Tensor map) const {
+  const Cut given = cut.as_given();
+  const at::Tensor activations = given.activations();
+  const int64_t dims = map.defined() ? map.dim() : 0;
+  const bool fits = dims >= 2 && dims <= 4 && map.sizes() != activations.sizes();
+  TORCH_CHECK(fits && map.size(0) == activations.size(0), "method: got a map ",
+              map.defined() ? c10::str(map.sizes()) : std::string("that is undefined"), " for activations ",
+              activations.sizes(), "; expected [N, *S]");
+  at::Tensor gradient_size;
+  if (cut.used_gradients()) gradient_size = given.gradients().flatten(1).abs().amax(1);
+  return {std::move(map), cut.scores(), cut.classes(), state_->runner().input().sizes().slice(2).vec(),
+          std::move(gradient_size)};
+}
+
 SIGHTGLASS_INLINE std::shared_ptr<detail::PassState> Pass::opened(const Model& model, const at::Tensor& input,
                                                                   const std::vector<Layer>& layers, Tail tail) {
   TORCH_CHECK(input.defined() && input.dim() >= 2 && input.size(0) > 0, "input: got ",

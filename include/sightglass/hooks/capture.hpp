@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/hooks/script_layer.hpp"
 #include "sightglass/hooks/detail/watch.hpp"
 #include "sightglass/trace/gradient.hpp"
@@ -64,17 +65,17 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   /// `remedy`: what to do where the layer cannot be followed.
   CaptureStore(std::string name, std::string remedy, const CaptureOptions& options, std::weak_ptr<Tracker> tracker);
 
-  at::Tensor enter(size_t index, const at::Tensor& input, Arrival /*arrival*/) override;
+  SIGHTGLASS_INLINE at::Tensor enter(size_t index, const at::Tensor& input, Arrival /*arrival*/) override;
 
   void keys(const std::vector<std::string>& paths) override { keys_ = paths; }
 
-  void leave(const Tensors& inputs, Tensors& outputs) override;
+  SIGHTGLASS_INLINE void leave(const Tensors& inputs, Tensors& outputs) override;
 
-  void miss(const std::string& why) override;
+  SIGHTGLASS_INLINE void miss(const std::string& why) override;
 
-  void read_elsewhere(const std::string& why) override;
+  SIGHTGLASS_INLINE void read_elsewhere(const std::string& why) override;
 
-  void about_to_change(const void* storage) override;
+  SIGHTGLASS_INLINE void about_to_change(const void* storage) override;
 
   /// From now on nobody tells of writes: what others can write is copied.
   void settle();

@@ -50,13 +50,13 @@ class Model {
   Model(const Net& net, Fn forward) : module_(detail::root_of(net)), forward_(as_values(std::move(forward))) {}
 
   /// A TorchScript model whose `forward` takes one tensor.
-  Model(const torch::jit::Module& script)  // NOLINT(google-explicit-constructor)
-      : script_(detail::ScriptModel::of(script)), script_module_(script) {}
+  Model(const torch::jit::Module& script);  // NOLINT(google-explicit-constructor)
 
   /// `forward` calls the model's own `forward`; layers are followed there.
   template <class Fn, class = std::enable_if_t<std::is_invocable_v<Fn&, const at::Tensor&>>>
-  Model(const torch::jit::Module& script, Fn forward)
-      : forward_(as_values(std::move(forward))), script_(detail::ScriptModel::of(script)), script_module_(script) {}
+  Model(const torch::jit::Module& script, Fn forward) : Model(script) {
+    forward_ = as_values(std::move(forward));
+  }
 
   /// The same model, of whose outputs `path` is looked at: a key, a number, or both (`out`, `1`, `boxes.0`). Else the
   /// first floating-point tensor is.
@@ -142,7 +142,7 @@ class Model {
   std::shared_ptr<torch::nn::Module> module_;
   Forward forward_;
   std::shared_ptr<detail::ScriptModel> script_;
-  torch::jit::Module script_module_;
+  std::shared_ptr<const torch::jit::Module> script_module_;
   std::string output_;
   std::shared_ptr<detail::Splits> splits_;
 };

@@ -6,6 +6,9 @@
 
 namespace sightglass {
 
+SIGHTGLASS_INLINE Model::Model(const torch::jit::Module& script)
+    : script_(detail::ScriptModel::of(script)), script_module_(std::make_shared<const torch::jit::Module>(script)) {}
+
 SIGHTGLASS_INLINE Model Model::output(std::string path) const {
   Model copy = *this;
   copy.output_ = std::move(path);
@@ -38,7 +41,7 @@ SIGHTGLASS_INLINE c10::IValue Model::values(const at::Tensor& input) const {
 }
 
 SIGHTGLASS_INLINE Layer Model::layer(const std::string& name) const {
-  return script_ != nullptr ? sightglass::layer(script_module_, name) : sightglass::layer(module_, name);
+  return script_ != nullptr ? sightglass::layer(*script_module_, name) : sightglass::layer(module_, name);
 }
 
 SIGHTGLASS_INLINE Layer Model::layer(const Layer& given) const {
@@ -53,7 +56,7 @@ SIGHTGLASS_INLINE Layer Model::layer(const Layer& given) const {
 SIGHTGLASS_INLINE Layer Model::layer(const char* name) const { return layer(std::string(name)); }
 
 SIGHTGLASS_INLINE std::vector<Layer> Model::find_layers(const LayerFilter& filter) const {
-  return script_ != nullptr ? sightglass::find_layers(script_module_, filter)
+  return script_ != nullptr ? sightglass::find_layers(*script_module_, filter)
                             : sightglass::find_layers(module_, filter);
 }
 
@@ -61,7 +64,7 @@ SIGHTGLASS_INLINE bool Model::is_training() const {
   if (script_ == nullptr) {
     return detail::any_module(*module_, [](const torch::nn::Module& module) { return module.is_training(); });
   }
-  for (const torch::jit::Module& module : script_module_.modules()) {  // frozen ones have no such flag
+  for (const torch::jit::Module& module : script_module_->modules()) {  // frozen ones have no such flag
     if (module.hasattr("training") && module.is_training()) return true;
   }
   return false;
@@ -95,7 +98,7 @@ SIGHTGLASS_INLINE void Model::check_differentiable() const {
 SIGHTGLASS_INLINE std::vector<std::pair<std::string, at::Tensor>> Model::parameters() const {
   std::vector<std::pair<std::string, at::Tensor>> all;
   if (script_ != nullptr) {
-    for (const auto& item : script_module_.named_parameters()) all.emplace_back(item.name, item.value);
+    for (const auto& item : script_module_->named_parameters()) all.emplace_back(item.name, item.value);
   } else {
     for (const auto& item : module_->named_parameters()) all.emplace_back(item.key(), item.value());
   }

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/history.hpp"
 #include "sightglass/trace/interceptor.hpp"
 #include "sightglass/trace/tensors.hpp"
@@ -107,7 +108,7 @@ class Elision final : public Listener {
   const std::string& failure() const { return failure_; }
   bool reached_cut() const { return position_ > cut_.origin.first; }
 
-  void operation(const OperatorHandle& op, Stack& stack) override;
+  SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
  private:
   [[noreturn]] void fail(const std::string& why);

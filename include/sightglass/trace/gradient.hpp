@@ -29,7 +29,7 @@ struct GraphStart final : autograd::Node {
 
 /// A node that changes nothing.
 struct PassOn final : autograd::Node {
-  autograd::variable_list apply(autograd::variable_list&& gradients) override;
+  SIGHTGLASS_INLINE autograd::variable_list apply(autograd::variable_list&& gradients) override;
 };
 
 template <class Made, class Pointer = NodePointer>
@@ -98,5 +98,6 @@ at::Tensor view_with_graph(const at::Tensor& x);
 }  // namespace sightglass::detail
 
 #ifndef SIGHTGLASS_COMPILED
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/gradient_inl.hpp"
 #endif

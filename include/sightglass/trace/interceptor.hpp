@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "sightglass/inline.hpp"
+
 /// One thread's interception of LibTorch's dispatcher: on, off, nested.
 ///
 /// `torch::nn` calls its layers directly, so nothing can be wrapped from outside; but every operation passes the
@@ -53,8 +55,8 @@ class Onlooker : public Listener {
   explicit Onlooker(Listener* next = nullptr) : next_(next) {}
   void pass_on_to(Listener* next) { next_ = next; }
 
-  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override;
-  void keys(const void* place, const std::vector<std::string>& paths) override;
+  SIGHTGLASS_INLINE void mark(const void* place, Side side, std::vector<at::Tensor>& values) override;
+  SIGHTGLASS_INLINE void keys(const void* place, const std::vector<std::string>& paths) override;
 
  protected:
   void run(const OperatorHandle& op, Stack& stack) const;

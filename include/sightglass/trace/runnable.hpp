@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/interceptor.hpp"
 
 namespace sightglass::detail {
@@ -57,7 +58,7 @@ class Runnable {
   /// What the announced call was given.
   virtual std::vector<at::Tensor> announced_inputs() const { return {}; }
   /// What to do where it cannot be followed from outside; a clause that completes an error.
-  virtual std::string remedy() const;
+  SIGHTGLASS_INLINE virtual std::string remedy() const;
 
   /// Kept while the runnable is watched on this thread.
   virtual std::shared_ptr<void> while_watched() { return nullptr; }

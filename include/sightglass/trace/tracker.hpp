@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/elision.hpp"
 #include "sightglass/trace/learning/follower.hpp"
 
@@ -36,7 +37,7 @@ class C10_EXPORT Tracker final : public Listener {
   static std::shared_ptr<Tracker> of_thread();
 
   Tracker();
-  ~Tracker() override;
+  SIGHTGLASS_INLINE ~Tracker() override;
 
   /// Tells `subscriber` of the calls of `place` inside of `owner`.
   void subscribe(std::shared_ptr<Runnable> owner, const void* place, std::shared_ptr<Subscriber> subscriber);
@@ -67,11 +68,11 @@ class C10_EXPORT Tracker final : public Listener {
   /// The tape that is written on; null when none is.
   Tape* tape() const { return tape_; }
 
-  void operation(const OperatorHandle& op, Stack& stack) override;
+  SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
-  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override;
+  SIGHTGLASS_INLINE void mark(const void* place, Side side, std::vector<at::Tensor>& values) override;
 
-  void keys(const void* place, const std::vector<std::string>& paths) override;
+  SIGHTGLASS_INLINE void keys(const void* place, const std::vector<std::string>& paths) override;
 
  private:
   static const std::shared_ptr<Tracker>& here();

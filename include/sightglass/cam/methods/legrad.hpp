@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/cam/cut.hpp"
 #include "sightglass/model/detail/runner.hpp"
 #include "sightglass/cam/detail/weigh.hpp"
@@ -25,7 +26,7 @@ class BlockEnd final : public Subscriber {
   BlockEnd(std::string name, const AttentionGradients& attention);
 
   bool wants_inputs() const override { return false; }
-  void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
+  SIGHTGLASS_INLINE void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
   void miss(const std::string& why) override { missed_ = why; }
 
   void check() const;

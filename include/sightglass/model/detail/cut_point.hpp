@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/hooks/layer.hpp"
 #include "sightglass/trace/elision.hpp"
 #include "sightglass/trace/gradient.hpp"
@@ -34,11 +35,11 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
   bool wants_inputs() const override { return false; }
   void keys(const std::vector<std::string>& paths) override { keys_ = paths; }
 
-  void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
+  SIGHTGLASS_INLINE void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
 
   void miss(const std::string& why) override { missed_ = why; }
 
-  void about_to_change(const void* /*storage*/) override;
+  SIGHTGLASS_INLINE void about_to_change(const void* /*storage*/) override;
 
   const std::string& name() const { return name_; }
   /// How often the layer ran; the last call is kept.
@@ -74,7 +75,7 @@ class Replacement final : public Subscriber {
 
   bool wants_inputs() const override { return false; }
   void keys(const std::vector<std::string>& paths) override { keys_ = paths; }
-  void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
+  SIGHTGLASS_INLINE void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
   void miss(const std::string& why) override { missed_ = why; }
   void check() const;
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/hooks/detail/watch.hpp"
 #include "sightglass/model/detail/cut_point.hpp"
 #include "sightglass/model/detail/layout.hpp"
@@ -62,8 +63,8 @@ class NotingRun {
   class Note final : public Subscriber {
    public:
     Note(NotingRun& run, size_t row, std::string wanted);
-    at::Tensor enter(size_t /*index*/, const at::Tensor& input, Arrival /*arrival*/) override;
-    void leave(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) override;
+    SIGHTGLASS_INLINE at::Tensor enter(size_t /*index*/, const at::Tensor& input, Arrival /*arrival*/) override;
+    SIGHTGLASS_INLINE void leave(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) override;
     void miss(const std::string& /*why*/) override { run_.open_.erase(row_); }
 
    private:

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/learning/learn.hpp"
 #include "sightglass/trace/learning/module.hpp"
 
@@ -126,13 +127,13 @@ class BlockRunnable final : public ModuleRunnable {
                 const std::vector<Child>& children);
 
   /// Not that of the module: its signature holds more.
-  const void* id() const override;
+  SIGHTGLASS_INLINE const void* id() const override;
   bool wants_recording() const override { return true; }
 
-  void complete(Signature& signature, const Recording& recording) override;
+  SIGHTGLASS_INLINE void complete(Signature& signature, const Recording& recording) override;
 
   /// What is known of the children changes what can be found.
-  uint64_t mode() const override;
+  SIGHTGLASS_INLINE uint64_t mode() const override;
 
  private:
   struct WeakChild {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/learning/callable.hpp"
 #include "sightglass/trace/learning/members.hpp"
 #include "sightglass/trace/learning/plain_state.hpp"
@@ -37,14 +38,14 @@ class ModuleRunnable : public Runnable {
   std::weak_ptr<const void> lifetime() const override { return lives_with_; }
   std::string describe() const override { return "layer \"" + name_ + "\" (" + type_ + ")"; }
   std::vector<size_t> input_counts() const override { return callable_.input_counts; }
-  uint64_t mode() const override;
+  SIGHTGLASS_INLINE uint64_t mode() const override;
 
-  std::vector<at::Tensor> state() const override;
-  std::vector<at::Tensor> buffers() const override;
+  SIGHTGLASS_INLINE std::vector<at::Tensor> state() const override;
+  SIGHTGLASS_INLINE std::vector<at::Tensor> buffers() const override;
 
-  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) override;
-  std::unique_ptr<Preserved> preserve() const override;
-  bool keeps_tensors() const override;
+  SIGHTGLASS_INLINE std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) override;
+  SIGHTGLASS_INLINE std::unique_ptr<Preserved> preserve() const override;
+  SIGHTGLASS_INLINE bool keeps_tensors() const override;
 
  protected:
   std::shared_ptr<torch::nn::Module> module() const;
@@ -82,8 +83,8 @@ class SequentialRunnable final : public ModuleRunnable {
  public:
   SequentialRunnable(const std::shared_ptr<torch::nn::Module>& module, std::string name);
 
-  const void* id() const override;
-  bool begins_without_state() const override;
+  SIGHTGLASS_INLINE const void* id() const override;
+  SIGHTGLASS_INLINE bool begins_without_state() const override;
 
  private:
   bool plain_;

@@ -15,6 +15,7 @@
 #include <typeinfo>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/learning/callable.hpp"
 #include "sightglass/trace/runnable.hpp"
 
@@ -59,7 +60,7 @@ class PlainState final : public Preserved {
  public:
   explicit PlainState(const std::vector<std::shared_ptr<torch::nn::Module>>& modules);
 
-  bool put_back() override;
+  SIGHTGLASS_INLINE bool put_back() override;
 
  private:
   struct Object {

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/history.hpp"
 #include "sightglass/trace/runnable.hpp"
 #include "sightglass/trace/tensors.hpp"
@@ -96,7 +97,7 @@ using Guide = std::function<bool(const c10::FunctionSchema* schema, const std::v
 
 /// Thrown through a user's `forward` to end a trial that its guide has given up.
 struct OffTheTrack : std::exception {
-  const char* what() const noexcept override;
+  SIGHTGLASS_INLINE const char* what() const noexcept override;
 };
 
 /// Listens to a trial run and writes down its signature. The model is not changed by it: whatever the run would write
@@ -110,9 +111,9 @@ class Recorder final : public Listener {
   Recorder(const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& state,
            const std::vector<at::Tensor>& buffers, Detail detail = Detail::names, Guide guide = nullptr);
 
-  void operation(const OperatorHandle& op, Stack& stack) override;
+  SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
-  void mark(const void* place, Side side, std::vector<at::Tensor>& values) override;
+  SIGHTGLASS_INLINE void mark(const void* place, Side side, std::vector<at::Tensor>& values) override;
   void keys(const void* /*place*/, const std::vector<std::string>& paths) override { keys_ = paths; }
 
   bool has_anchor() const { return signature_.anchor != none; }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/gradient.hpp"
 #include "sightglass/trace/interceptor.hpp"
 #include "sightglass/trace/tensors.hpp"
@@ -25,7 +26,7 @@ struct AttentionMap {
 /// LibTorch's fused attention hides its map; here it is computed in the open instead, to the same values.
 class AttentionGradients final : public Onlooker {
  public:
-  void operation(const OperatorHandle& op, Stack& stack) override;
+  SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
   /// In the order in which they ran.
   const std::vector<std::shared_ptr<AttentionMap>>& maps() const;

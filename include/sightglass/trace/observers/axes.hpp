@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/history.hpp"
 #include "sightglass/trace/interceptor.hpp"
 #include "sightglass/trace/tensors.hpp"
@@ -26,7 +27,7 @@ class AxisObserver final : public Onlooker {
  public:
   AxisObserver() : Onlooker(state().listener) {}
 
-  void operation(const OperatorHandle& op, Stack& stack) override;
+  SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
   /// What is known of `tensor`, which the run made or read, once the run has ended.
   Axes axes_of(const void* tensor);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/gradient.hpp"
 #include "sightglass/trace/interceptor.hpp"
 #include "sightglass/trace/tensors.hpp"
@@ -27,7 +28,7 @@ class BiasGradients final : public Onlooker {
  public:
   BiasGradients() : Onlooker(state().listener) {}
 
-  void operation(const OperatorHandle& op, Stack& stack) override;
+  SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
   /// In the order in which they ran.
   const std::vector<std::shared_ptr<BiasTerm>>& terms() const { return terms_; }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/interceptor.hpp"
 #include "sightglass/trace/tensors.hpp"
 
@@ -47,7 +48,7 @@ class MultiplyAddCounter final : public Onlooker {
 
   explicit MultiplyAddCounter(Tell tell);
 
-  void operation(const OperatorHandle& op, Stack& stack) override;
+  SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
   /// How many operations have begun.
   int64_t operations() const { return operations_; }

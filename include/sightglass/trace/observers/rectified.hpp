@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/gradient.hpp"
 #include "sightglass/trace/interceptor.hpp"
 #include "sightglass/trace/tensors.hpp"
@@ -16,7 +17,7 @@ class RectifiedGradients final : public Onlooker {
  public:
   RectifiedGradients() : Onlooker(state().listener) {}
 
-  void operation(const OperatorHandle& op, Stack& stack) override;
+  SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
  private:
   static bool is_relu(const std::string& name);

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/script/script_calls.hpp"
 #include "sightglass/trace/script/script_export.hpp"
 #include "sightglass/trace/script/script_marks.hpp"
@@ -63,14 +64,14 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
   const ExportReader& exported();
 
   const void* id() const override { return address_; }
-  std::weak_ptr<const void> lifetime() const override;
+  SIGHTGLASS_INLINE std::weak_ptr<const void> lifetime() const override;
   std::string describe() const override { return "the TorchScript model"; }
-  std::vector<at::Tensor> state() const override;
-  std::vector<at::Tensor> buffers() const override;
+  SIGHTGLASS_INLINE std::vector<at::Tensor> state() const override;
+  SIGHTGLASS_INLINE std::vector<at::Tensor> buffers() const override;
   /// Some modules take another way where gradients are off (attention's fast path).
-  uint64_t mode() const override;
+  SIGHTGLASS_INLINE uint64_t mode() const override;
   bool announces_calls() const override { return true; }
-  std::string remedy() const override;
+  SIGHTGLASS_INLINE std::string remedy() const override;
 
   /// Keeps fusers from changing the stream of the user's own `forward` calls, and has them announced.
   std::shared_ptr<void> while_watched() override {
@@ -85,11 +86,11 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
     return guard;
   }
 
-  uint64_t announced_call() const override;
-  std::vector<at::Tensor> announced_inputs() const override;
+  SIGHTGLASS_INLINE uint64_t announced_call() const override;
+  SIGHTGLASS_INLINE std::vector<at::Tensor> announced_inputs() const override;
 
   /// Runs the announced call on other tensors; where none is announced, `forward` of these.
-  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) override;
+  SIGHTGLASS_INLINE std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) override;
 
   /// What the model gives for `inputs`, run operation by operation from the marked copy.
   c10::IValue forward(std::vector<c10::IValue> inputs);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/trace/script/script.hpp"
 #include "sightglass/trace/subscriber.hpp"
 #include "sightglass/trace/tracker.hpp"
@@ -24,7 +25,7 @@ class TraceMark final : public Subscriber {
   explicit TraceMark(const void* place) : place_(place) {}
 
   bool wants_inputs() const override { return false; }
-  void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
+  SIGHTGLASS_INLINE void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
   void miss(const std::string& /*why*/) override {}
 
  private:
@@ -35,7 +36,7 @@ class TraceMark final : public Subscriber {
 class TapeWriter final : public Onlooker {
  public:
   explicit TapeWriter(Tape& tape) : Onlooker(state().listener), tape_(tape) {}
-  void operation(const OperatorHandle& op, Stack& stack) override;
+  SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
  private:
   Tape& tape_;

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
 #include "sightglass/hooks/detail/watch.hpp"
 #include "sightglass/trace/gradient.hpp"
 #include "sightglass/train/detail/histogram.hpp"
@@ -95,8 +96,8 @@ class LayerWatcher final : public Subscriber {
  public:
   LayerWatcher(std::weak_ptr<BatchStatistics> statistics, size_t index);
 
-  void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
-  void miss(const std::string& why) override;
+  SIGHTGLASS_INLINE void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
+  SIGHTGLASS_INLINE void miss(const std::string& why) override;
   bool wants_inputs() const override { return false; }
 
  private:
