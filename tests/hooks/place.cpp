@@ -53,7 +53,7 @@ TEST_CASE("an own block inside a Sequential is called through it", "[place]") {
 
 TEST_CASE("a module that marks itself needs nobody to follow it", "[place]") {
   sightglass::HookPoint here;
-  const auto place = sgd::place_of_handle(here.ptr());
+  const auto place = sg::Layer(here).place();
   CHECK(place.owner == nullptr);
   CHECK(place.problem.empty());
   CHECK(place.key == here.get());
@@ -65,9 +65,9 @@ TEST_CASE("lists and parameterless layers say what to do instead", "[place]") {
   CHECK_THAT(sgd::place_by_name(net.ptr(), "Layers.0").problem, ContainsSubstring("name one of its elements"));
   // Without the model around it nothing tells where a ReLU runs.
   torch::nn::ReLU alone;
-  CHECK_THAT(sgd::place_of_handle(alone.ptr()).problem, ContainsSubstring("sightglass::Hooked") &&
-                                                            ContainsSubstring("sightglass::HookPoint") &&
-                                                            ContainsSubstring("sightglass::layer(model, name)"));
+  CHECK_THAT(sg::Layer(alone).place().problem, ContainsSubstring("sightglass::Hooked") &&
+                                                   ContainsSubstring("sightglass::HookPoint") &&
+                                                   ContainsSubstring("sightglass::layer(model, name)"));
 }
 
 TEST_CASE("the nearest Sequential with parameters is taken, but never one behind a forward of its own", "[place]") {

@@ -8,16 +8,17 @@
 #include <utility>
 #include <vector>
 
-#include "sightglass/cam/detail/pass_state.hpp"
 #include "sightglass/cam/target.hpp"
 #include "sightglass/model/model.hpp"
 #include "sightglass/model/reshape.hpp"
-#include "sightglass/trace/scopes.hpp"
-#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {
 
 namespace detail {
+
+class PassState;
+class Runner;
+struct TargetEvidence;
 
 template <class Method, class = void>
 constexpr Tail tail_for = Tail::once;
@@ -47,20 +48,20 @@ class Cut {
   /// score is linear in them. A backward pass through the backward pass.
   at::Tensor hessian_times(const at::Tensor& vector) const;
   /// `[N]`: the target's score.
-  at::Tensor scores() const { return evidence_->score.detach(); }
+  at::Tensor scores() const;
   /// `[N]` int64: the target's class; -1 where it is no class.
-  at::Tensor classes() const { return evidence_->classes; }
+  at::Tensor classes() const;
   /// True where the target is a class; known without looking at the device's numbers.
-  bool has_class() const { return evidence_->target.has_class(); }
+  bool has_class() const;
   /// The model's output.
   at::Tensor output() const;
   /// `[N, ...]`: what the model was given.
   at::Tensor input() const;
   /// What is explained.
-  Target target() const { return evidence_->target; }
+  Target target() const;
 
   /// The cut of the same pass for another target.
-  Cut with_target(const Target& target) const { return like_this({pass_, number_, target}); }
+  Cut with_target(const Target& target) const;
   /// The cut at the same layer of a pass on another input, `[M, ...]`, for the target of these images: row j was made
   /// from image `images[j]` (`[M]` int64).
   Cut again(const at::Tensor& input, const at::Tensor& images) const;
@@ -86,11 +87,11 @@ class Cut {
   /// At the pass's cut number `number`; channels last and tokens in the shape that methods work on.
   Cut(std::shared_ptr<detail::PassState> pass, size_t number, const Target& target);
 
-  detail::Runner& runner() const { return pass_->runner(); }
+  detail::Runner& runner() const;
 
   Cut seen_by(std::shared_ptr<const Reshape> reshape) const;
   /// `other` in the shape in which this one is seen.
-  Cut like_this(Cut other) const { return reshape_ == nullptr ? other : other.seen_by(reshape_); }
+  Cut like_this(Cut other) const;
 
   at::Tensor to_maps(const at::Tensor& output) const;
   at::Tensor to_output(const at::Tensor& maps, const at::Tensor& output) const;

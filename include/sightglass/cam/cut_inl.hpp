@@ -3,6 +3,9 @@
 #include "sightglass/cam/cut.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/cam/detail/pass_state.hpp"
+#include "sightglass/trace/scopes.hpp"
+#include "sightglass/trace/tensors.hpp"
 
 namespace sightglass {
 
@@ -32,6 +35,20 @@ SIGHTGLASS_INLINE at::Tensor Cut::hessian_times(const at::Tensor& vector) const 
   const at::Tensor given = reshape_ == nullptr ? vector : to_output(vector, at::zeros_like(given_));
   return to_maps(pass_->hessian_times(*evidence_, number_, given));
 }
+
+SIGHTGLASS_INLINE at::Tensor Cut::scores() const { return evidence_->score.detach(); }
+
+SIGHTGLASS_INLINE at::Tensor Cut::classes() const { return evidence_->classes; }
+
+SIGHTGLASS_INLINE bool Cut::has_class() const { return evidence_->target.has_class(); }
+
+SIGHTGLASS_INLINE Target Cut::target() const { return evidence_->target; }
+
+SIGHTGLASS_INLINE Cut Cut::with_target(const Target& target) const { return like_this({pass_, number_, target}); }
+
+SIGHTGLASS_INLINE detail::Runner& Cut::runner() const { return pass_->runner(); }
+
+SIGHTGLASS_INLINE Cut Cut::like_this(Cut other) const { return reshape_ == nullptr ? other : other.seen_by(reshape_); }
 
 SIGHTGLASS_INLINE at::Tensor Cut::output() const { return runner().output().detach(); }
 

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "sightglass/cam/cut.hpp"
-#include "sightglass/cam/detail/pass_state.hpp"
 #include "sightglass/cam/explanation.hpp"
 #include "sightglass/cam/target.hpp"
 #include "sightglass/model/model.hpp"
@@ -27,6 +26,8 @@ class Pass {
   /// With `Tail::again`, what lies behind a layer can be run again at the price of what lies behind it; else the first
   /// such run costs a pass more.
   Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Tail tail = Tail::once);
+  /// At one layer.
+  Pass(const Model& model, const at::Tensor& input, const Layer& layer, Tail tail = Tail::once);
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
 

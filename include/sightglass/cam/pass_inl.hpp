@@ -3,11 +3,15 @@
 #include "sightglass/cam/pass.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/cam/detail/pass_state.hpp"
 
 namespace sightglass {
 
 SIGHTGLASS_INLINE Pass::Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Tail tail)
     : state_(opened(model, input, layers, tail)) {}
+
+SIGHTGLASS_INLINE Pass::Pass(const Model& model, const at::Tensor& input, const Layer& layer, Tail tail)
+    : Pass(model, input, std::vector<Layer>{layer}, tail) {}
 
 SIGHTGLASS_INLINE at::Tensor Pass::output() const { return state_->runner().output().detach(); }
 

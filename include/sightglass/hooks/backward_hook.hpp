@@ -8,6 +8,7 @@
 
 #include "sightglass/hooks/script_layer.hpp"
 #include "sightglass/hooks/detail/watch.hpp"
+#include "sightglass/trace/subscriber.hpp"
 #include "sightglass/trace/gradient_share.hpp"
 #include "sightglass/trace/scopes.hpp"
 

@@ -1,17 +1,11 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "sightglass/inline.hpp"
-#include "sightglass/hooks/script_layer.hpp"
 #include "sightglass/hooks/detail/watch.hpp"
-#include "sightglass/trace/gradient.hpp"
-#include "sightglass/trace/structure.hpp"
+#include "sightglass/hooks/script_layer.hpp"
 
 namespace sightglass {
 
@@ -49,61 +43,8 @@ struct CaptureOptions {
 };
 
 namespace detail {
-
-/// What a `Capture` has seen; kept up to date by the tracker of its thread.
-class CaptureStore final : public Subscriber, public Keeper, public std::enable_shared_from_this<CaptureStore> {
- public:
-  using Tensors = std::vector<at::Tensor>;
-  struct Call {
-    Tensors inputs;
-    Tensors outputs;
-    Tensors gradients;  ///< with respect to the outputs
-    std::vector<std::string> keys;
-    bool has_graph = false;
-  };
-
-  /// `remedy`: what to do where the layer cannot be followed.
-  CaptureStore(std::string name, std::string remedy, const CaptureOptions& options, std::weak_ptr<Tracker> tracker);
-
-  SIGHTGLASS_INLINE at::Tensor enter(size_t index, const at::Tensor& input, Arrival /*arrival*/) override;
-
-  void keys(const std::vector<std::string>& paths) override { keys_ = paths; }
-
-  SIGHTGLASS_INLINE void leave(const Tensors& inputs, Tensors& outputs) override;
-
-  SIGHTGLASS_INLINE void miss(const std::string& why) override;
-
-  SIGHTGLASS_INLINE void read_elsewhere(const std::string& why) override;
-
-  SIGHTGLASS_INLINE void about_to_change(const void* storage) override;
-
-  /// From now on nobody tells of writes: what others can write is copied.
-  void settle();
-
-  /// The calls kept so far; throws when there is none, or the latest could not be followed.
-  std::vector<Call> calls() const;
-
- private:
-  at::Tensor hold(const at::Tensor& value);
-
-  void note_gradient(size_t number, size_t output, const at::Tensor& gradient);
-
-  std::string advice() const { return remedy_.empty() ? "" : "; " + remedy_; }
-
-  std::string name_;
-  std::string remedy_;
-  CaptureOptions options_;
-  std::weak_ptr<Tracker> tracker_;
-  mutable std::mutex mutex_;
-  Tensors entering_;
-  std::vector<std::string> keys_;  ///< of the outputs of the call that ends next
-  std::vector<Call> calls_;
-  size_t first_ = 0;            ///< number of the first call kept
-  std::string missed_;          ///< why the latest call could not be followed
-  std::string read_elsewhere_;  ///< what else read a parameter of the layer, before its first call
-};
-
-}  // namespace detail
+class CaptureStore;
+}
 
 /// Stores what goes into and comes out of a layer, and the gradient of its output: the chapter's `Hook` and `HookBwd`.
 ///
@@ -121,7 +62,7 @@ class [[nodiscard]] Capture {
       : Capture(sightglass::layer(model, name), options) {}
 
   /// The layer's path, or its type where it was given by handle.
-  const std::string& name() const { return name_; }
+  const std::string& name() const;
 
   /// The layer's (first) output at its last call.
   at::Tensor output() const;
@@ -159,15 +100,8 @@ class [[nodiscard]] Capture {
   void remove();
 
  private:
-  at::Tensor first(const std::vector<at::Tensor>& tensors, const char* what) const;
-
-  size_t index_of(const detail::CaptureStore::Call& call, const std::string& key) const;
-
-  at::Tensor gradient_of(const detail::CaptureStore::Call& call, size_t output) const;
-
   std::shared_ptr<detail::CaptureStore> store_;
   detail::Watch watch_;
-  std::string name_;
 };
 
 }  // namespace sightglass

@@ -25,14 +25,10 @@ LayerFilter named(std::string pattern);
 LayerFilter leaves();
 
 /// The layers of `model` for which `filter` is true, in the order of registration.
+std::vector<Layer> find_layers(const std::shared_ptr<torch::nn::Module>& model, const LayerFilter& filter = leaves());
 template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
 std::vector<Layer> find_layers(const Model& model, const LayerFilter& filter = leaves()) {
-  std::vector<Layer> chosen;
-  for (detail::Place& place : detail::all_places(detail::root_of(model))) {
-    Layer layer(std::move(place));
-    if (filter(layer)) chosen.push_back(std::move(layer));
-  }
-  return chosen;
+  return find_layers(detail::root_of(model), filter);
 }
 
 /// The same for a TorchScript model.

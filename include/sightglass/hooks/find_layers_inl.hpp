@@ -3,6 +3,8 @@
 #include "sightglass/hooks/find_layers.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/hooks/detail/find_place.hpp"
+#include "sightglass/trace/script/script.hpp"
 
 namespace sightglass {
 
@@ -34,6 +36,17 @@ SIGHTGLASS_INLINE LayerFilter named(std::string pattern) {
 
 SIGHTGLASS_INLINE LayerFilter leaves() {
   return [](const Layer& layer) { return layer.is_leaf(); };
+}
+
+SIGHTGLASS_INLINE std::vector<Layer> find_layers(const std::shared_ptr<torch::nn::Module>& model,
+                                                 const LayerFilter& filter) {
+  TORCH_CHECK(model != nullptr, "model: got a null pointer");
+  std::vector<Layer> chosen;
+  for (detail::Place& place : detail::all_places(model)) {
+    Layer layer(std::move(place));
+    if (filter(layer)) chosen.push_back(std::move(layer));
+  }
+  return chosen;
 }
 
 SIGHTGLASS_INLINE std::vector<Layer> find_layers(const torch::jit::Module& model, const LayerFilter& filter) {

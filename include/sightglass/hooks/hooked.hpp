@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "sightglass/hooks/detail/place.hpp"
+#include "sightglass/trace/learning/flatten.hpp"
 
 // LibTorch keeps these to itself, so that no class can be derived from its instance norms without them.
 namespace sightglass::detail {

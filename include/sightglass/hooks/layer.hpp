@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "sightglass/hooks/detail/find_place.hpp"
 #include "sightglass/hooks/detail/module_like.hpp"
+#include "sightglass/hooks/detail/place.hpp"
 
 namespace sightglass {
 
@@ -29,20 +29,22 @@ class Layer {
   /// The same for the shared pointer that a handle holds.
   template <class Impl, class = std::enable_if_t<std::is_base_of_v<torch::nn::Module, Impl>>>
   Layer(const std::shared_ptr<Impl>& module)  // NOLINT(google-explicit-constructor)
-      : place_(detail::place_of_handle(module)) {}
+      : Layer(detail::made_known(module)) {}
+  /// The same where only the base is known.
+  Layer(const std::shared_ptr<torch::nn::Module>& module);  // NOLINT(google-explicit-constructor)
 
   /// For the mechanism below.
   explicit Layer(detail::Place place);
 
   /// The path in the model, such as `layer4.1.conv2`; the type's name where it was given by handle.
-  const std::string& name() const { return place_.name; }
+  const std::string& name() const;
   /// The class of the module, such as `torch::nn::Conv2dImpl`.
-  const std::string& type() const { return place_.type; }
+  const std::string& type() const;
   /// The module; null when it is gone, or belongs to a TorchScript model.
-  std::shared_ptr<torch::nn::Module> module() const { return place_.module.lock(); }
+  std::shared_ptr<torch::nn::Module> module() const;
 
   /// True where the layer has no submodules.
-  bool is_leaf() const { return place_.leaf; }
+  bool is_leaf() const;
 
   /// The same layer, of which `key` is looked at among the dictionary, list or tuple that it gives: `out`, `1`,
   /// `boxes.0`. For maps; hooks and captures see all outputs.
@@ -51,10 +53,10 @@ class Layer {
   Layer output(size_t index) const;
 
   /// Where the layer is in the stream of operations; for the mechanism below.
-  const detail::Place& place() const { return place_; }
+  const detail::Place& place() const { return *place_; }
 
  private:
-  detail::Place place_;
+  std::shared_ptr<const detail::Place> place_;
 };
 
 /// Makes the types of a user's own blocks known, so that blocks of these types are found by name (`layer(net,
@@ -70,9 +72,10 @@ void hookable() {
 /// The layer called `name` in a `torch::nn` model: a handle, a shared pointer, or the module itself.
 ///
 /// Throws `c10::Error` for an unknown name, with the nearest ones.
+Layer layer(const std::shared_ptr<torch::nn::Module>& model, const std::string& name);
 template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
 Layer layer(const Model& model, const std::string& name) {
-  return Layer(detail::place_by_name(detail::root_of(model), name));
+  return layer(detail::root_of(model), name);
 }
 
 /// The same for a block whose type is a user's own: `layer<AttentionImpl>(net, "blocks.0.attn")`.

@@ -9,6 +9,7 @@
 #include "sightglass/hooks/capture.hpp"
 #include "sightglass/hooks/find_layers.hpp"
 #include "sightglass/hooks/forward_hook.hpp"
+#include "sightglass/trace/nearest.hpp"
 
 namespace sightglass {
 

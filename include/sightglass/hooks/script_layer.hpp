@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "sightglass/hooks/layer.hpp"
-#include "sightglass/trace/script/script.hpp"
 
 namespace sightglass {
 
 namespace detail {
+
+class ScriptModel;
 
 bool has_submodules(const torch::jit::Module& module);
 

@@ -3,6 +3,8 @@
 #include "sightglass/hooks/script_layer.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/trace/nearest.hpp"
+#include "sightglass/trace/script/script.hpp"
 
 namespace sightglass::detail {
 

@@ -10,18 +10,17 @@
 #include <utility>
 #include <vector>
 
-#include "sightglass/model/detail/splits.hpp"
 #include "sightglass/hooks/find_layers.hpp"
 #include "sightglass/hooks/detail/watch.hpp"
-#include "sightglass/trace/learning/members.hpp"
 #include "sightglass/trace/structure.hpp"
-#include "sightglass/trace/script/script.hpp"
 
 namespace sightglass {
 
 namespace detail {
 class Runner;
-}
+class ScriptModel;
+class Splits;
+}  // namespace detail
 
 /// Whether what lies behind a layer, the tail, will be run again with other activations.
 enum class Tail { once, again };
@@ -43,7 +42,7 @@ class Model {
   /// A network whose `forward` takes one tensor.
   template <class Net, class = std::enable_if_t<detail::is_module_like<Net>>>
   Model(const Net& net)  // NOLINT(google-explicit-constructor): a network is a model
-      : Model(net, forward_of(net)) {}
+      : module_(detail::root_of(net)), forward_(forward_of(net)) {}
 
   /// `forward`: from a tensor to what the model gives. Throws where it, or a module, has no such form.
   template <class Net, class Fn, class = std::enable_if_t<detail::is_module_like<Net>>>
@@ -111,18 +110,19 @@ class Model {
 
   /// Tells `subscriber` of the calls of `layer` in `forward` above, by `tracker`.
   detail::Watch watch(std::shared_ptr<detail::Subscriber> subscriber, const Layer& layer,
-                      std::shared_ptr<detail::Tracker> tracker = detail::Tracker::of_thread()) const;
+                      std::shared_ptr<detail::Tracker> tracker = nullptr) const;
 
  private:
   friend class detail::Runner;
 
   /// `forward` of a module with its own type; abstract bases too.
   template <class Net>
-  static auto forward_of(const Net& net) {
+  static Forward forward_of(const Net& net) {
     if constexpr (std::is_base_of_v<torch::nn::Module, Net>) {
       return forward_of(detail::lend(net));  // on the stack, it has to live as long as the model
     } else {
-      return [module = detail::shared_impl(net)](const at::Tensor& input) { return module->forward(input); };
+      auto* const module = &*detail::shared_impl(net);  // kept alive by `module_`
+      return as_values([module](const at::Tensor& input) { return module->forward(input); });
     }
   }
 

@@ -3,6 +3,9 @@
 #include "sightglass/model/model.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/model/detail/splits.hpp"
+#include "sightglass/trace/learning/members.hpp"
+#include "sightglass/trace/script/script.hpp"
 
 namespace sightglass {
 

@@ -3,6 +3,7 @@
 #include "sightglass/train/watched_layers.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/hooks/detail/find_place.hpp"
 
 namespace sightglass {
 

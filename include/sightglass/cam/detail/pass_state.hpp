@@ -17,9 +17,6 @@
 
 namespace sightglass::detail {
 
-/// The dtype in which maps are computed.
-at::ScalarType map_dtype(const at::Tensor& tensor);
-
 /// What a target finds in a run: its score, with the graph; its class; and, once somebody asked, gradients at all cuts.
 struct TargetEvidence {
   Target target;

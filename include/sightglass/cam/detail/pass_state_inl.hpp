@@ -3,12 +3,9 @@
 #include "sightglass/cam/detail/pass_state.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass::detail {
-
-SIGHTGLASS_INLINE at::ScalarType map_dtype(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
 
 SIGHTGLASS_INLINE PassState::PassState(const Model& model, const std::vector<Layer>& layers, const at::Tensor& input,
                                        Tail tail)

@@ -7,6 +7,9 @@
 /// Sums over channels and over places, which most methods are made of.
 namespace sightglass::detail {
 
+/// The dtype in which maps are computed.
+at::ScalarType map_dtype(const at::Tensor& tensor);
+
 /// Throws unless `activations` is `[N, C, *S]`, and `gradients` the same where it is given.
 void check_activations(const at::Tensor& activations);
 void check_pair(const at::Tensor& activations, const at::Tensor& gradients);

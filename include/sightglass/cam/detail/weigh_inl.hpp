@@ -7,6 +7,10 @@
 
 namespace sightglass::detail {
 
+SIGHTGLASS_INLINE at::ScalarType map_dtype(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
 SIGHTGLASS_INLINE void check_activations(const at::Tensor& activations) {
   TORCH_CHECK(activations.dim() >= 3, "activations: got ", activations.sizes(), ", expected [N, C, *S]");
 }

@@ -3,6 +3,7 @@
 #include "sightglass/cam/methods/full_grad.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass::detail {
 

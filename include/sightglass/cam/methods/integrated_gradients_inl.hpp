@@ -3,6 +3,7 @@
 #include "sightglass/cam/methods/integrated_gradients.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass::detail {
 

@@ -3,6 +3,7 @@
 #include "sightglass/cam/methods/rise.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass {
 

@@ -3,6 +3,7 @@
 #include "sightglass/cam/methods/smooth_grad.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 
 namespace sightglass::detail {
 

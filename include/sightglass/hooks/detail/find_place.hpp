@@ -91,15 +91,8 @@ std::vector<Place> all_places(const std::shared_ptr<torch::nn::Module>& root);
 
 Place place_by_name(const std::shared_ptr<torch::nn::Module>& root, const std::string& name);
 
-/// Of a module without a model around it.
+/// Of a module without a model around it; throws for a null pointer.
 Place place_of_module(const std::shared_ptr<torch::nn::Module>& module);
-
-template <class Impl>
-Place place_of_handle(const std::shared_ptr<Impl>& module) {
-  TORCH_CHECK(module != nullptr, "layer: got an empty handle");
-  KnownTypes::global().add(*module);
-  return place_of_module(module);
-}
 
 }  // namespace sightglass::detail
 

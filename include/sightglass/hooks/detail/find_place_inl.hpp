@@ -205,6 +205,7 @@ SIGHTGLASS_INLINE Place place_by_name(const std::shared_ptr<torch::nn::Module>& 
 }
 
 SIGHTGLASS_INLINE Place place_of_module(const std::shared_ptr<torch::nn::Module>& module) {
+  TORCH_CHECK(module != nullptr, "layer: got an empty handle");
   return PlaceFinder().find({{module, type_name(*module)}});
 }
 

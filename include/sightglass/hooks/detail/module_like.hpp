@@ -48,6 +48,13 @@ std::shared_ptr<Net> lend(const Net& net) {
   return std::shared_ptr<Net>(shared, address);
 }
 
+/// `module`, whose type is known from now on.
+template <class Impl>
+std::shared_ptr<torch::nn::Module> made_known(const std::shared_ptr<Impl>& module) {
+  if (module != nullptr) KnownTypes::global().add(*module);
+  return module;
+}
+
 /// The model as a shared pointer; its type is made known on the way.
 template <class Model>
 std::shared_ptr<torch::nn::Module> root_of(const Model& model) {
@@ -55,8 +62,7 @@ std::shared_ptr<torch::nn::Module> root_of(const Model& model) {
     return root_of(model.ptr());
   } else if constexpr (is_shared_module<Model>::value) {
     TORCH_CHECK(model != nullptr, "model: got a null pointer");
-    KnownTypes::global().add(*model);
-    return model;
+    return made_known(model);
   } else {
     return root_of(lend(model));
   }

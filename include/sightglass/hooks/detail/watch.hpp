@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "sightglass/hooks/layer.hpp"
-#include "sightglass/trace/tracker.hpp"
 
 namespace sightglass::detail {
+
+class Subscriber;
+class Tracker;
 
 /// Throws where a layer cannot be watched from outside, with the reasons of all of them and one line that makes all
 /// unknown types known.
@@ -23,8 +25,9 @@ class Watch {
   /// How the layer's calls are told: by the stream of operations, or by marks that a run of our own sets.
   enum class By { operations, marks };
 
+  /// `tracker`: this thread's unless another is given.
   Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by = By::operations,
-        std::shared_ptr<Tracker> tracker = Tracker::of_thread());
+        std::shared_ptr<Tracker> tracker = nullptr);
   Watch(Watch&&) noexcept = default;
   Watch& operator=(Watch&& other) noexcept;
   ~Watch() { remove(); }

@@ -3,6 +3,7 @@
 #include "sightglass/hooks/detail/watch.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/trace/tracker.hpp"
 
 namespace sightglass::detail {
 
@@ -26,7 +27,7 @@ SIGHTGLASS_INLINE void check_can_be_watched(const std::vector<Layer>& layers) {
 
 SIGHTGLASS_INLINE Watch::Watch(std::shared_ptr<Subscriber> subscriber, const Layer& layer, By by,
                                std::shared_ptr<Tracker> tracker)
-    : subscriber_(std::move(subscriber)), tracker_(std::move(tracker)) {
+    : subscriber_(std::move(subscriber)), tracker_(tracker != nullptr ? std::move(tracker) : Tracker::of_thread()) {
   const Place& place = layer.place();
   check_can_be_watched({layer});
   if (place.owner == nullptr || by == By::marks) {

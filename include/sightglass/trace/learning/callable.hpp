@@ -3,6 +3,7 @@
 #include <torch/nn.h>
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -22,6 +23,13 @@ namespace sightglass::detail {
 
 /// Calls `forward` of a module with `input_counts` tensors (most likely first), and flattens what comes.
 struct Callable {
+  using Function = Tensors (*)(torch::nn::Module&, const Tensors&);
+
+  Callable() = default;
+  /// By a function's address, so that all types share one kind of `std::function`; `takes[i]`: i + 1 tensors.
+  Callable(std::initializer_list<bool> takes, Function function);
+  Callable(std::vector<size_t> counts, std::function<Tensors(torch::nn::Module&, const Tensors&)> function);
+
   std::vector<size_t> input_counts;
   std::function<Tensors(torch::nn::Module&, const Tensors&)> call;
 
@@ -79,43 +87,34 @@ template <class Impl>
 Callable callable_of() {
   using T = at::Tensor;
   using State = std::tuple<T, T>;  // of an LSTM
-  Callable callable;
   constexpr bool one = forward_takes<Impl, T>;
   constexpr bool two = forward_takes<Impl, T, T>;
   constexpr bool three = forward_takes<Impl, T, T, T>;
   constexpr bool four = forward_takes<Impl, T, T, T, T>;
   constexpr bool with_state = !three && forward_takes<Impl, T, State>;
-  if (one) callable.input_counts.push_back(1);
   constexpr bool packed = takes_packed<Impl>::value;
-  if (two || packed) callable.input_counts.push_back(2);
-  if (three || with_state) callable.input_counts.push_back(3);
-  if (four) callable.input_counts.push_back(4);
-  if (callable.input_counts.empty()) return callable;
-  // By a function's address, so that all types share one kind of std::function.
-  Tensors (*const call)(torch::nn::Module&, const Tensors&) = [](torch::nn::Module& module,
-                                                                 const Tensors& x) -> Tensors {
-    if constexpr (one) {
-      if (x.size() == 1) return call_forward<Impl>(module, x[0]);
-    }
-    if constexpr (packed) {
-      if (is_packed(x)) return call_packed<Impl>(module, x);
-    }
-    if constexpr (two) {
-      if (x.size() == 2) return call_forward<Impl>(module, x[0], x[1]);
-    }
-    if constexpr (three) {
-      if (x.size() == 3) return call_forward<Impl>(module, x[0], x[1], x[2]);
-    }
-    if constexpr (with_state) {
-      if (x.size() == 3) return call_forward<Impl>(module, x[0], State(x[1], x[2]));
-    }
-    if constexpr (four) {
-      if (x.size() == 4) return call_forward<Impl>(module, x[0], x[1], x[2], x[3]);
-    }
-    refuse_count(x.size());
-  };
-  callable.call = call;
-  return callable;
+  if constexpr (!(one || two || packed || three || with_state || four)) return {};
+  return {{one, two || packed, three || with_state, four}, +[](torch::nn::Module& module, const Tensors& x) -> Tensors {
+            if constexpr (one) {
+              if (x.size() == 1) return call_forward<Impl>(module, x[0]);
+            }
+            if constexpr (packed) {
+              if (is_packed(x)) return call_packed<Impl>(module, x);
+            }
+            if constexpr (two) {
+              if (x.size() == 2) return call_forward<Impl>(module, x[0], x[1]);
+            }
+            if constexpr (three) {
+              if (x.size() == 3) return call_forward<Impl>(module, x[0], x[1], x[2]);
+            }
+            if constexpr (with_state) {
+              if (x.size() == 3) return call_forward<Impl>(module, x[0], State(x[1], x[2]));
+            }
+            if constexpr (four) {
+              if (x.size() == 4) return call_forward<Impl>(module, x[0], x[1], x[2], x[3]);
+            }
+            refuse_count(x.size());
+          }};
 }
 
 /// Module types by their dynamic type: LibTorch's own, and those that users made known.

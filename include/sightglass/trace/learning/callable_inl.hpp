@@ -6,6 +6,18 @@
 
 namespace sightglass::detail {
 
+SIGHTGLASS_INLINE Callable::Callable(std::initializer_list<bool> takes, Function function) : call(function) {
+  size_t count = 0;
+  for (const bool taken : takes) {
+    ++count;
+    if (taken) input_counts.push_back(count);
+  }
+}
+
+SIGHTGLASS_INLINE Callable::Callable(std::vector<size_t> counts,
+                                     std::function<Tensors(torch::nn::Module&, const Tensors&)> function)
+    : input_counts(std::move(counts)), call(std::move(function)) {}
+
 SIGHTGLASS_INLINE bool is_packed(const Tensors& x) {
   return x.size() == 2 && x[1].dim() == 1 && x[1].scalar_type() == at::kLong && x[1].is_cpu();
 }
@@ -56,13 +68,12 @@ SIGHTGLASS_INLINE void KnownTypes::note(const std::type_info& type, Known known)
 
 template <class... Impl>
 void KnownTypes::add_unary() {
-  const auto unary = [](Tensors (*call)(torch::nn::Module&, const Tensors&)) { return Callable{{1}, call}; };
-  (by_type_.emplace(std::type_index(typeid(Impl)), Known{unary(&call_unary<Impl>), sizeof(Impl), true}), ...);
+  (note(typeid(Impl), {{{true}, &call_unary<Impl>}, sizeof(Impl), true}), ...);
 }
 
 template <class... Impl>
 void KnownTypes::add_all() {
-  (by_type_.emplace(std::type_index(typeid(Impl)), Known{callable_of<Impl>(), sizeof(Impl), true}), ...);
+  (note(typeid(Impl), {callable_of<Impl>(), sizeof(Impl), true}), ...);
 }
 
 SIGHTGLASS_INLINE void KnownTypes::add_libtorch() {

@@ -155,8 +155,12 @@ void visit_tensors(T& value, Visit& visit) {
 /// Appends the tensors in `value`.
 template <class T>
 void flatten(const T& value, Tensors& into) {
-  const auto add = [&](const at::Tensor& tensor) { into.push_back(tensor); };
-  visit_tensors(value, add);
+  if constexpr (std::is_same_v<T, at::Tensor>) {
+    into.push_back(value);
+  } else {
+    const auto add = [&](const at::Tensor& tensor) { into.push_back(tensor); };
+    visit_tensors(value, add);
+  }
 }
 
 /// Puts `tensors`, from number `first` on, in the places of those in `value`; returns the number after the last.

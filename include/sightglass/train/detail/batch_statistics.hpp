@@ -23,6 +23,7 @@
 #include "sightglass/train/detail/moments.hpp"
 #include "sightglass/train/stats_history.hpp"
 #include "sightglass/trace/scopes.hpp"
+#include "sightglass/trace/subscriber.hpp"
 
 namespace sightglass::detail {
 
