@@ -1,6 +1,7 @@
 #pragma once
 
 #include <c10/util/Exception.h>
+#include <sightglass/model/torchvision_operators.hpp>
 #include <sightglass/weights/file_kind.hpp>
 #include <sightglass/weights/saved_module.hpp>
 #include <torch/script.h>
@@ -78,10 +79,7 @@ inline std::string about_operator(const std::string& name) {
     return has + "this LibTorch (" TORCH_VERSION ") does not know: the file is of a newer PyTorch; export it with " +
            "this version, or build with that one";
   if (library == "torchvision")
-    return has + "is torchvision's and not part of LibTorch" + without +
-           " (a detector's boxes and their suppression use it): in Python, "
-           "torch.jit.script(model.backbone.eval()).save("
-           "\"model.pt\")";
+    return has + "is torchvision's, of those that sightglass does not provide (it has nms and roi_align)" + without;
   return has + "is of the library " + library + " and not part of LibTorch" + without;
 }
 
@@ -104,6 +102,7 @@ inline torch::jit::Module load_model(const std::string& path) {
   std::string reason = detail::what_it_is(path);
   if (reason.empty()) {
     try {
+      sightglass::provide_torchvision_operators();
       torch::jit::Module model = torch::jit::load(path, torch::kCPU);
       model.eval();
       return model;

@@ -20,6 +20,7 @@
 #include "sightglass/model/layers.hpp"
 #include "sightglass/model/summary.hpp"
 #include "sightglass/model/reshape.hpp"
+#include "sightglass/model/torchvision_operators.hpp"
 
 #include "sightglass/cam/target.hpp"
 #include "sightglass/cam/explanation.hpp"
@@ -31,6 +32,7 @@
 #include "sightglass/cam/eigen_smooth.hpp"
 #include "sightglass/cam/factorisation.hpp"
 #include "sightglass/cam/reshaped.hpp"
+#include "sightglass/cam/detections.hpp"
 #include "sightglass/cam/runs.hpp"
 
 #include "sightglass/cam/methods/cam.hpp"

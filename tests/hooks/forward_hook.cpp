@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "sightglass/hooks/capture.hpp"
+#include "sightglass/trace/tracker.hpp"
 #include "support/harness/alone.hpp"
 #include "support/harness/catch.hpp"
 #include "support/nets/nets.hpp"

@@ -4,6 +4,7 @@
 #include "support/harness/catch.hpp"
 #include "support/nets/nets.hpp"
 
+namespace sg = sightglass;
 namespace sgd = sightglass::detail;
 
 TEST_CASE("handles, shared pointers and modules are models, other things are not", "[place]") {

@@ -1,4 +1,5 @@
 #include <sightglass/cam/explain.hpp>
+#include <sightglass/model/detail/cut_point.hpp>
 #include <sightglass/trace/elision.hpp>
 
 #include <string>

@@ -2,6 +2,7 @@
 
 #include "sightglass/hooks/capture.hpp"
 #include "sightglass/hooks/forward_hook.hpp"
+#include "sightglass/trace/learning/module.hpp"
 #include "support/harness/alone.hpp"
 #include "support/harness/catch.hpp"
 #include "support/nets/nets.hpp"

@@ -16,7 +16,7 @@ namespace sightglass {
 template <class Method>
 Explanation explain(const Model& model, const at::Tensor& input, const Layer& layer, const Method& method,
                     const Target& target = {}) {
-  return Pass(model, input, layer, detail::tail_for<Method>).explain(0, method, target);
+  return detail::pass_at(model, input, layer, detail::tail_for<Method>).explain(0, method, target);
 }
 
 /// The same at the layer called `layer`.

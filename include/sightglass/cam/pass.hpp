@@ -26,8 +26,6 @@ class Pass {
   /// With `Tail::again`, what lies behind a layer can be run again at the price of what lies behind it; else the first
   /// such run costs a pass more.
   Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Tail tail = Tail::once);
-  /// At one layer.
-  Pass(const Model& model, const at::Tensor& input, const Layer& layer, Tail tail = Tail::once);
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
 
@@ -61,6 +59,13 @@ class Pass {
 
   std::shared_ptr<detail::PassState> state_;
 };
+
+namespace detail {
+
+/// A pass at one layer: `Pass(model, input, {layer}, tail)`, without a vector in each program that explains.
+Pass pass_at(const Model& model, const at::Tensor& input, const Layer& layer, Tail tail);
+
+}  // namespace detail
 
 }  // namespace sightglass
 

@@ -10,9 +10,6 @@ namespace sightglass {
 SIGHTGLASS_INLINE Pass::Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Tail tail)
     : state_(opened(model, input, layers, tail)) {}
 
-SIGHTGLASS_INLINE Pass::Pass(const Model& model, const at::Tensor& input, const Layer& layer, Tail tail)
-    : Pass(model, input, std::vector<Layer>{layer}, tail) {}
-
 SIGHTGLASS_INLINE at::Tensor Pass::output() const { return state_->runner().output().detach(); }
 
 SIGHTGLASS_INLINE size_t Pass::size() const { return state_->runner().cuts(); }
@@ -47,6 +44,10 @@ SIGHTGLASS_INLINE std::shared_ptr<detail::PassState> Pass::opened(const Model& m
               "; expected a batch [N, C, *S]");
   TORCH_CHECK(!layers.empty(), "layers: got none; give at least one");
   return std::make_shared<detail::PassState>(model, layers, input, tail);
+}
+
+SIGHTGLASS_INLINE Pass detail::pass_at(const Model& model, const at::Tensor& input, const Layer& layer, Tail tail) {
+  return Pass(model, input, std::vector<Layer>{layer}, tail);
 }
 
 }  // namespace sightglass

@@ -64,7 +64,7 @@ class ChunkedExplainer {
     std::vector<at::Tensor> scores;
     const at::Tensor maps = in_chunks(runs_, batch_, images.size(0), done_, all_, [&](int64_t first, int64_t last) {
       const at::Tensor rows = at::arange(first, last, at::kLong);
-      const Pass pass(model_, images.slice(0, first, last), layer_, tail_for<Method>);
+      const Pass pass(model_, images.slice(0, first, last), {layer_}, tail_for<Method>);
       scores.push_back(confidence_.of(output_, rows).scores(pass.output()));
       return pass.explain(0, method_, target_.of(output_, rows)).map();
     });

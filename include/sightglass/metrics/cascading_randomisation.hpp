@@ -76,7 +76,7 @@ CascadingRandomisation cascading_randomisation(const Model& model, const at::Ten
                                                const CascadingRandomisationOptions& options = {}) {
   TORCH_CHECK(options.draws > 0, "draws: got ", options.draws, ", expected at least 1");
   const detail::NoGraph no_graph;
-  const Pass pass(model, input, layer, detail::tail_for<Method>);
+  const Pass pass(model, input, {layer}, detail::tail_for<Method>);
   const Explanation original = pass.explain(0, method, target);
   const Target same = target.of(pass.output(), at::arange(input.size(0), at::kLong));
 
