@@ -43,14 +43,15 @@ TEST_CASE("a signature lists a layer's operations, its anchor, its input and its
   CHECK(steps.back() == "aten::relu");
   CHECK(signature.anchor == 1);  // the first operation that reads the weight
   REQUIRE(signature.inputs.size() == 1);
-  CHECK(signature.inputs[0].step == 0);
-  CHECK(signature.inputs[0].argument == 0);
+  REQUIRE(signature.inputs[0].has_value());
+  CHECK(signature.inputs[0]->step == 0);
+  CHECK(signature.inputs[0]->argument == 0);
   REQUIRE(signature.spans.size() == 1);
   const sgd::Span& whole = signature.spans[0];
   CHECK(whole.begin == 0);
   CHECK(whole.end == steps.size());
-  CHECK(whole.inputs[0].step == sgd::Slot::given);
-  CHECK(whole.outputs[0].step == static_cast<int64_t>(steps.size()) - 1);
+  CHECK(whole.inputs[0].kind == sgd::Slot::Kind::input);
+  CHECK(whole.outputs[0].step == steps.size() - 1);
   CHECK(whole.outputs[0].index == 0);
 }
 

@@ -98,9 +98,9 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   Tensors entering_;
   std::vector<std::string> keys_;  ///< of the outputs of the call that ends next
   std::vector<Call> calls_;
-  size_t first_ = 0;            ///< number of the first call kept
-  std::string missed_;          ///< why the latest call could not be followed
-  std::string read_elsewhere_;  ///< what else read a parameter of the layer, before its first call
+  size_t first_ = 0;                           ///< number of the first call kept
+  std::optional<std::string> missed_;          ///< why the latest call could not be followed
+  std::optional<std::string> read_elsewhere_;  ///< what else read a parameter of the layer, before its first call
 };
 
 }  // namespace detail

@@ -36,8 +36,8 @@ SIGHTGLASS_INLINE void CaptureStore::leave(const Tensors& inputs, Tensors& outpu
       if (const auto alive = weak.lock()) alive->note_gradient(number, i, gradient);
     });
   }
-  missed_.clear();
-  read_elsewhere_.clear();
+  missed_.reset();
+  read_elsewhere_.reset();
   calls_.push_back(std::move(call));
 }
 
@@ -48,7 +48,7 @@ SIGHTGLASS_INLINE void CaptureStore::miss(const std::string& why) {
 
 SIGHTGLASS_INLINE void CaptureStore::read_elsewhere(const std::string& why) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (read_elsewhere_.empty()) read_elsewhere_ = why;
+  if (!read_elsewhere_) read_elsewhere_ = why;
 }
 
 SIGHTGLASS_INLINE void CaptureStore::about_to_change(const void* storage) {
@@ -80,10 +80,10 @@ SIGHTGLASS_INLINE void CaptureStore::settle() {
 
 SIGHTGLASS_INLINE std::vector<CaptureStore::Call> CaptureStore::calls() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  TORCH_CHECK(missed_.empty(), "capture of layer \"", name_, "\": its latest call could not be followed: ", missed_,
+  TORCH_CHECK(!missed_, "capture of layer \"", name_, "\": its latest call could not be followed: ", *missed_,
               advice());
-  TORCH_CHECK(!calls_.empty() || read_elsewhere_.empty(), "capture of layer \"", name_,
-              "\": the layer has not run since the capture was made on this thread: ", read_elsewhere_);
+  TORCH_CHECK(!calls_.empty() || !read_elsewhere_, "capture of layer \"", name_,
+              "\": the layer has not run since the capture was made on this thread: ", *read_elsewhere_);
   TORCH_CHECK(
       !calls_.empty(), "capture of layer \"", name_,
       "\": the layer has not run since the capture was made on this thread, or has run without reading any of its "

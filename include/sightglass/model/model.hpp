@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -143,7 +144,7 @@ class Model {
   Forward forward_;
   std::shared_ptr<detail::ScriptModel> script_;
   std::shared_ptr<const torch::jit::Module> script_module_;
-  std::string output_;
+  std::optional<std::string> output_;  // none chosen: the first floating-point tensor
   std::shared_ptr<detail::Splits> splits_;
 };
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ namespace detail {
 struct NamedColourMap {
   ColourMap map;
   const char* name;
-  int opencv;  // cv::ColormapTypes, or -1 where OpenCV has none
+  std::optional<int> opencv;  // cv::ColormapTypes, where OpenCV has it
 };
 
 inline constexpr std::array<NamedColourMap, 10> named_colour_maps = {{
@@ -34,8 +35,8 @@ inline constexpr std::array<NamedColourMap, 10> named_colour_maps = {{
     {ColourMap::turbo, "turbo", cv::COLORMAP_TURBO},
     {ColourMap::jet, "jet", cv::COLORMAP_JET},
     {ColourMap::hot, "hot", cv::COLORMAP_HOT},
-    {ColourMap::grey, "grey", -1},
-    {ColourMap::blue_red, "blue-red", -1},
+    {ColourMap::grey, "grey", std::nullopt},
+    {ColourMap::blue_red, "blue-red", std::nullopt},
 }};
 
 inline const NamedColourMap& named(ColourMap map) {
@@ -105,7 +106,7 @@ inline cv::Mat colourise(const cv::Mat& values, ColourMap map = ColourMap::magma
   else if (map == ColourMap::blue_red)
     cv::applyColorMap(levels, colours, detail::blue_red_table());
   else
-    cv::applyColorMap(levels, colours, detail::named(map).opencv);
+    cv::applyColorMap(levels, colours, detail::named(map).opencv.value());
   return colours;
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,8 +40,8 @@ class RecordFile {
   /// Cuts off the batches from number `batch` on.
   void forget_from(int64_t batch);
 
-  /// The number of the last batch when the file was opened; -1 when it had none.
-  int64_t last_batch() const { return last_batch_; }
+  /// The number of the last batch when the file was opened; none when it had none.
+  std::optional<int64_t> last_batch() const { return last_batch_; }
 
  private:
   struct Line {
@@ -65,7 +66,7 @@ class RecordFile {
   std::string path_;
   LineFormat format_;
   std::ofstream file_;
-  int64_t last_batch_ = -1;
+  std::optional<int64_t> last_batch_;
 };
 
 }  // namespace detail

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <typeinfo>
 #include <unordered_map>
@@ -69,7 +70,7 @@ class PlaceFinder {
   using Named = torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>::Item;
 
   /// Another layer of the same type with the same parameter, in whose place the operations of this one could be taken.
-  std::string tied_to(const std::vector<OnPath>& path) const;
+  std::optional<std::string> tied_to(const std::vector<OnPath>& path) const;
 
   /// A layer without parameters is found inside of a `Sequential` that has some, or of the block around it.
   void seek_around(const std::vector<OnPath>& path, Place& place);

@@ -113,8 +113,8 @@ SIGHTGLASS_INLINE Place PlaceFinder::find(const std::vector<OnPath>& path) {
     place.problem = "a ModuleList or ModuleDict has no forward of its own; name one of its elements";
   } else if (!has_state(*last.module)) {
     seek_around(path, place);
-  } else if (const std::string other = tied_to(path); !other.empty()) {
-    place.problem = "its parameters are tied to those of \"" + other +
+  } else if (const auto other = tied_to(path)) {
+    place.problem = "its parameters are tied to those of \"" + *other +
                     "\", and nothing tells the two apart; make the member a sightglass::Hooked<...>";
   } else if (is_plain_sequential(*last.module)) {
     place.owner = std::make_shared<SequentialRunnable>(last.module, name);
@@ -126,9 +126,9 @@ SIGHTGLASS_INLINE Place PlaceFinder::find(const std::vector<OnPath>& path) {
   return place;
 }
 
-SIGHTGLASS_INLINE std::string PlaceFinder::tied_to(const std::vector<OnPath>& path) const {
+SIGHTGLASS_INLINE std::optional<std::string> PlaceFinder::tied_to(const std::vector<OnPath>& path) const {
   const auto& module = path.back().module;
-  if (!MembersOf::children(*module).is_empty()) return "";
+  if (!MembersOf::children(*module).is_empty()) return std::nullopt;
   for (const auto& parameter : MembersOf::parameters(*module)) {
     if (!parameter.value().defined()) continue;
     const auto readers = readers_.find(parameter.value().unsafeGetTensorImpl());
@@ -137,7 +137,7 @@ SIGHTGLASS_INLINE std::string PlaceFinder::tied_to(const std::vector<OnPath>& pa
       if (reader.value() != module && typeid(*reader.value()) == typeid(*module)) return reader.key();
     }
   }
-  return "";
+  return std::nullopt;
 }
 
 SIGHTGLASS_INLINE void PlaceFinder::seek_around(const std::vector<OnPath>& path, Place& place) {

@@ -36,7 +36,7 @@ class NotingRun {
     LayerInfo info;
     std::optional<TensorRef> output;
     Layout layout;
-    int64_t ended = 0;  ///< which of all ends its last was, from 1; 0 where it gave no tensor that was seen
+    std::optional<int64_t> ended;  ///< which of all ends its last was; none where it gave no tensor that was seen
   };
   /// Of the whole model.
   struct Totals {
@@ -62,7 +62,7 @@ class NotingRun {
   /// Notes the calls of one layer.
   class Note final : public Subscriber {
    public:
-    Note(NotingRun& run, size_t row, std::string wanted);
+    Note(NotingRun& run, size_t row, std::optional<std::string> wanted);
     SIGHTGLASS_INLINE at::Tensor enter(size_t /*index*/, const at::Tensor& input, Arrival /*arrival*/) override;
     SIGHTGLASS_INLINE void leave(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) override;
     void miss(const std::string& /*why*/) override { run_.open_.erase(row_); }
@@ -70,7 +70,7 @@ class NotingRun {
    private:
     NotingRun& run_;
     size_t row_;
-    std::string wanted_;
+    std::optional<std::string> wanted_;
   };
 
   void run(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers);
@@ -78,13 +78,13 @@ class NotingRun {
   void count_parameters(const Model& model);
 
   void note_call(Row& row, const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& outputs,
-                 const std::string& wanted);
+                 const std::optional<std::string>& wanted);
 
   /// The work belongs to the layer whose weight it reads, or to the innermost one under way.
   void add(int64_t count, const std::vector<at::Tensor>& operands);
 
-  /// Layers that share a weight: one that is under way, or the first. Empty where the work is no layer's.
-  std::string owner_of(const std::vector<at::Tensor>& operands) const;
+  /// Layers that share a weight: one that is under way, or the first. None where the work is no layer's.
+  const Row* owner_of(const std::vector<at::Tensor>& operands) const;
 
   /// The layers that have begun and had not ended before the latest operation.
   std::set<size_t> under_way() const;

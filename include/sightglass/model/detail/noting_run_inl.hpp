@@ -16,7 +16,7 @@ SIGHTGLASS_INLINE NotingRun::NotingRun(const Model& model, const at::Tensor& inp
   for (const Layer& layer : layers) {
     LayerInfo info{layer.name(), layer.type(), {}};
     info.is_leaf = layer.is_leaf();
-    rows_.push_back({std::move(info), std::nullopt, {}, 0});
+    rows_.push_back({std::move(info), std::nullopt, {}, std::nullopt});
   }
   count_parameters(model);
   run(model, input, layers);
@@ -25,13 +25,13 @@ SIGHTGLASS_INLINE NotingRun::NotingRun(const Model& model, const at::Tensor& inp
 SIGHTGLASS_INLINE std::vector<const NotingRun::Row*> NotingRun::as_they_ended() const {
   std::vector<const Row*> seen;
   for (const Row& row : rows_) {
-    if (row.ended > 0) seen.push_back(&row);
+    if (row.ended) seen.push_back(&row);
   }
   std::sort(seen.begin(), seen.end(), [](const Row* a, const Row* b) { return a->ended < b->ended; });
   return seen;
 }
 
-SIGHTGLASS_INLINE NotingRun::Note::Note(NotingRun& run, size_t row, std::string wanted)
+SIGHTGLASS_INLINE NotingRun::Note::Note(NotingRun& run, size_t row, std::optional<std::string> wanted)
     : run_(run), row_(row), wanted_(std::move(wanted)) {}
 
 SIGHTGLASS_INLINE at::Tensor NotingRun::Note::enter(size_t /*index*/, const at::Tensor& input, Arrival /*arrival*/) {
@@ -62,7 +62,7 @@ SIGHTGLASS_INLINE void NotingRun::run(const Model& model, const at::Tensor& inpu
   }
   totals_.not_counted = counter.hidden();
   for (Row& row : rows_) {
-    if (row.ended == 0) continue;
+    if (!row.ended) continue;
     row.layout = layout_of(row.info.shape, axes.axes_of(row.output->impl()), input.sizes(), axes.grids());
     if (row.layout.reshape) row.info.maps = row.layout.shape;
   }
@@ -88,16 +88,17 @@ SIGHTGLASS_INLINE void NotingRun::count_parameters(const Model& model) {
 }
 
 SIGHTGLASS_INLINE void NotingRun::note_call(Row& row, const std::vector<at::Tensor>& inputs,
-                                            const std::vector<at::Tensor>& outputs, const std::string& wanted) {
+                                            const std::vector<at::Tensor>& outputs,
+                                            const std::optional<std::string>& wanted) {
   LayerInfo& info = row.info;
   ++info.calls;
-  row.ended = 0;
+  row.ended.reset();
   if (!outputs.empty()) {
     const at::Tensor& output = outputs[chosen_of(info.name, wanted, outputs, {})];
     if (output.defined()) {
       info.shape = output.sizes().vec();
       row.output = TensorRef(output);
-      row.ended = ++ends_;
+      row.ended = ends_++;
     }
   }
   std::set<const void*> known;
@@ -110,25 +111,26 @@ SIGHTGLASS_INLINE void NotingRun::note_call(Row& row, const std::vector<at::Tens
 
 SIGHTGLASS_INLINE void NotingRun::add(int64_t count, const std::vector<at::Tensor>& operands) {
   totals_.multiply_adds += count;
-  const std::string owner = owner_of(operands);
+  const Row* const owner = owner_of(operands);
+  if (owner == nullptr) return;
   for (Row& row : rows_) {
-    if (row.info.name == owner || is_inside(owner, row.info.name)) row.info.multiply_adds += count;
+    if (&row == owner || is_inside(owner->info.name, row.info.name)) row.info.multiply_adds += count;
   }
 }
 
-SIGHTGLASS_INLINE std::string NotingRun::owner_of(const std::vector<at::Tensor>& operands) const {
+SIGHTGLASS_INLINE const NotingRun::Row* NotingRun::owner_of(const std::vector<at::Tensor>& operands) const {
   const std::set<size_t> running = under_way();
   for (const at::Tensor& operand : operands) {
     const auto found = owners_.find(storage_of(operand));
     if (found == owners_.end()) continue;
     for (const size_t row : found->second) {
-      if (running.count(row) != 0) return rows_[row].info.name;
+      if (running.count(row) != 0) return &rows_[row];
     }
-    return rows_[*found->second.begin()].info.name;
+    return &rows_[*found->second.begin()];
   }
-  std::string innermost;
+  const Row* innermost = nullptr;
   for (const size_t row : running) {
-    if (rows_[row].info.name.size() > innermost.size()) innermost = rows_[row].info.name;
+    if (innermost == nullptr || rows_[row].info.name.size() > innermost->info.name.size()) innermost = &rows_[row];
   }
   return innermost;
 }

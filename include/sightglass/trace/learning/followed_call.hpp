@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,9 +63,6 @@ class FollowedCall {
   void tell_of_another() const;
 
  private:
-  using SlotKey = std::pair<int64_t, size_t>;
-  static SlotKey key(const Slot& slot) { return {slot.step, slot.index}; }
-
   /// One subscriber at one call of its place.
   struct Watch {
     const Span* span;
@@ -85,7 +83,7 @@ class FollowedCall {
     size_t end;
   };
 
-  bool wanted_from(int64_t step) const;
+  bool wanted_from(size_t step) const;
 
   /// Reserves a place for a tensor that a watch will ask for; takes it from the history when it was made already.
   void keep(const Slot& slot, const History& history);
@@ -95,6 +93,9 @@ class FollowedCall {
   at::Tensor kept_at(const Slot& slot) const;
 
   void take_input(size_t index, const History& history);
+
+  /// Whether the call has read its input `index` before the present operation.
+  bool has_read(size_t index) const;
 
   void enter(Watch& watch, size_t index);
 
@@ -119,7 +120,7 @@ class FollowedCall {
   size_t next_read_ = 0;  ///< of the signature's `state_reads`: that of the present position or later
   std::vector<at::Tensor> given_;
   std::vector<Watch> watches_;
-  std::map<SlotKey, Kept> kept_;
+  std::map<Slot, Kept> kept_;
   std::vector<Replaced> replaced_;
 };
 

@@ -69,10 +69,10 @@ SIGHTGLASS_INLINE void FollowedCall::read_inputs(const OperatorHandle& op, Stack
 }
 
 SIGHTGLASS_INLINE void FollowedCall::after(const OperatorHandle& op, Stack& stack) {
-  const auto step = static_cast<int64_t>(position_++);
+  const size_t step = position_++;
   const std::vector<at::Tensor> made = wanted_from(step) ? flat_tensors(results(op, stack)) : std::vector<at::Tensor>();
   for (size_t index = 0; index < made.size(); ++index) {
-    const auto kept = kept_.find({step, index});
+    const auto kept = kept_.find({Slot::Kind::result, index, step});
     if (kept != kept_.end()) kept->second.tensor = made[index];
   }
   finish_spans(&op, &stack);
@@ -109,40 +109,45 @@ SIGHTGLASS_INLINE void FollowedCall::tell_of_another() const {
   for (const Watch& watch : watches_) watch.done ? watch.subscriber->miss(why) : watch.subscriber->read_elsewhere(why);
 }
 
-SIGHTGLASS_INLINE bool FollowedCall::wanted_from(int64_t step) const {
-  const auto first = kept_.lower_bound({step, 0});
-  return first != kept_.end() && first->first.first == step;
+SIGHTGLASS_INLINE bool FollowedCall::wanted_from(size_t step) const {
+  const auto first = kept_.lower_bound({Slot::Kind::result, 0, step});
+  return first != kept_.end() && first->first.step == step;
 }
 
 SIGHTGLASS_INLINE void FollowedCall::keep(const Slot& slot, const History& history) {
-  if (slot.step == Slot::nowhere) return;
-  Kept& kept = kept_[key(slot)];
+  if (slot.kind == Slot::Kind::unknown) return;
+  Kept& kept = kept_[slot];
   ++kept.uses;
-  if (!slot.made() || static_cast<size_t>(slot.step) >= position_) return;
-  kept.tensor = history.made(first_event_ + static_cast<uint64_t>(slot.step), slot.index);
+  if (!slot.made() || slot.step >= position_) return;
+  kept.tensor = history.made(first_event_ + slot.step, slot.index);
 }
 
 SIGHTGLASS_INLINE void FollowedCall::let_go(const Slot& slot) {
-  const auto kept = kept_.find(key(slot));
+  const auto kept = kept_.find(slot);
   if (kept != kept_.end() && --kept->second.uses <= 0) kept_.erase(kept);
 }
 
 SIGHTGLASS_INLINE at::Tensor FollowedCall::kept_at(const Slot& slot) const {
-  const auto kept = kept_.find(key(slot));
+  const auto kept = kept_.find(slot);
   return kept == kept_.end() ? at::Tensor() : kept->second.tensor;
 }
 
 SIGHTGLASS_INLINE void FollowedCall::take_input(size_t index, const History& history) {
-  const Read& read = signature_->inputs[index];
-  const auto kept = kept_.find({Slot::given, index});
+  const auto kept = kept_.find({Slot::Kind::input, index});
   if (kept == kept_.end() || kept->second.tensor.defined()) return;
   if (index < given_.size()) {
     kept->second.tensor = given_[index];
     return;
   }
-  if (read.step > position_) return;
-  const auto& arguments = history[first_event_ + read.step].arguments;
-  if (read.argument < arguments.size()) kept->second.tensor = arguments[read.argument].unchanged();
+  const std::optional<Read>& read = signature_->inputs[index];
+  if (!read || read->step > position_) return;
+  const auto& arguments = history[first_event_ + read->step].arguments;
+  if (read->argument < arguments.size()) kept->second.tensor = arguments[read->argument].unchanged();
+}
+
+SIGHTGLASS_INLINE bool FollowedCall::has_read(size_t index) const {
+  const std::optional<Read>& read = signature_->inputs[index];
+  return read && read->step < position_;
 }
 
 SIGHTGLASS_INLINE void FollowedCall::enter(Watch& watch, size_t index) {
@@ -153,17 +158,16 @@ SIGHTGLASS_INLINE void FollowedCall::enter(Watch& watch, size_t index) {
   watch.inputs[index] = input;
   if (watch.subscriber->removed()) return;
   const Slot& slot = watch.span->inputs[index];
-  const size_t read = slot.made() ? watch.span->begin : signature_->inputs[slot.index].step;
-  const Arrival arrival = read < position_ || watch.span->end <= position_ ? Arrival::late : Arrival::in_time;
+  const bool is_read = slot.made() ? watch.span->begin < position_ : has_read(slot.index);
+  const Arrival arrival = is_read || watch.span->end <= position_ ? Arrival::late : Arrival::in_time;
   at::Tensor changed = watch.subscriber->enter(index, input, arrival);
   if (!changed.is_same(input)) replaced_.push_back({std::move(input), std::move(changed), watch.span->end});
 }
 
 SIGHTGLASS_INLINE bool FollowedCall::awaits_output(const Watch& watch) const {
   return std::any_of(watch.span->outputs.begin(), watch.span->outputs.end(), [&](const Slot& slot) {
-    if (slot.step != Slot::given || kept_at(slot).defined()) return false;
-    const size_t read = signature_->inputs[slot.index].step;
-    return read != Read::never && read >= position_;
+    if (slot.kind != Slot::Kind::input || kept_at(slot).defined()) return false;
+    return signature_->inputs[slot.index] && !has_read(slot.index);
   });
 }
 
@@ -197,7 +201,7 @@ SIGHTGLASS_INLINE void FollowedCall::finish(Watch& watch, const OperatorHandle* 
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].is_same(before[i])) continue;
     replace_output(watch.span->outputs[i], before[i], outputs[i], op, stack);
-    kept_[key(watch.span->outputs[i])].tensor = outputs[i];
+    kept_[watch.span->outputs[i]].tensor = outputs[i];
   }
 }
 
@@ -207,7 +211,7 @@ SIGHTGLASS_INLINE void FollowedCall::replace_output(const Slot& slot, const at::
   TORCH_CHECK(slot.made(), owner_.describe(),
               ": its output cannot be replaced from outside, because it runs no operation of its own; ",
               owner_.remedy());
-  const bool latest = op != nullptr && slot.step + 1 == static_cast<int64_t>(position_);
+  const bool latest = op != nullptr && slot.step + 1 == position_;
   if (!latest) return become(old, replacement);
   const auto& declared = op->schema().returns();
   size_t index = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -108,7 +109,7 @@ class Follower {
   std::shared_ptr<Runnable> owner_;
   std::shared_ptr<void> while_watched_;
   bool announces_;
-  uint64_t announced_ = 0;  ///< the number of the announced call that is followed
+  std::optional<uint64_t> announced_;  ///< the number of the announced call that is followed
   std::vector<at::Tensor> announced_inputs_;
   std::vector<std::pair<const void*, std::shared_ptr<Subscriber>>> subscribers_;
   StateRefs state_;

@@ -90,12 +90,12 @@ SIGHTGLASS_INLINE void Follower::abort() {
 }
 
 SIGHTGLASS_INLINE void Follower::before_announced(const OperatorHandle& op, Stack& stack, const History& history) {
-  const uint64_t number = owner_->announced_call();
+  const std::optional<uint64_t> number = owner_->announced_call();
   if (number != announced_) {
     if (call_ && !call_->at_end()) call_->end_early();
     call_.reset();
     announced_ = number;
-    if (number != 0) begin_announced(&op.schema(), history);
+    if (number) begin_announced(&op.schema(), history);
   } else if (call_ && !call_->expects(&op.schema())) {
     change_announced(&op.schema(), history);
   }
@@ -141,8 +141,9 @@ SIGHTGLASS_INLINE void Follower::note_signature(std::shared_ptr<const Signature>
   if (signature_ == nullptr) return;
   size_t earliest = signature_->anchor;
   const auto needs = [&](const Slot& slot) {
-    if (slot.made()) earliest = std::min(earliest, static_cast<size_t>(slot.step));
-    if (slot.step == Slot::given) earliest = std::min(earliest, signature_->inputs[slot.index].step);
+    if (slot.made()) earliest = std::min(earliest, slot.step);
+    if (slot.kind != Slot::Kind::input) return;
+    if (const auto& read = signature_->inputs[slot.index]) earliest = std::min(earliest, read->step);
   };
   for (const Span& span : signature_->spans) {
     for (const auto& [place, subscriber] : subscribers_) {

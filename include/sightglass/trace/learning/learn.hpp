@@ -53,7 +53,8 @@ Trial learn_announced(Runnable& owner, const std::vector<at::Tensor>& inputs);
 /// How much of a tensor a trial is given. Small is cheap; whole is right where the layer knows its size.
 enum class SampleSize { cut, single, whole };
 
-/// The first image of the batch, at most 16 places a spatial dimension (`cut`); all of it (`single`); the batch
+/// The first image of the batch, at most 16 places a spatial dimension (`cut`); all of it (`single`); the
+/// batch
 /// (`whole`).
 at::Tensor sample_of(const at::Tensor& tensor, SampleSize size);
 

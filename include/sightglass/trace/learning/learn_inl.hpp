@@ -38,9 +38,9 @@ SIGHTGLASS_INLINE Trial run_once(Runnable& owner, const std::vector<at::Tensor>&
   try {
     const Observed scope(recorder);
     std::vector<at::Tensor> values = inputs;
-    recorder.mark(owner.id(), Side::begin, values);
+    recorder.mark(owner.id().address, Side::begin, values);
     values = owner.run(inputs);
-    recorder.mark(owner.id(), Side::end, values);
+    recorder.mark(owner.id().address, Side::end, values);
   } catch (const c10::Error& error) {
     trial.failure = one_line(error.what_without_backtrace());
   } catch (const std::exception& error) {
@@ -94,15 +94,14 @@ SIGHTGLASS_INLINE Guide guide_along(const History& history, uint64_t anchor_even
   for (uint64_t event = anchor_event + 1; event-- > 0 && history.holds(event);) starts.push_back(event);
   uint64_t step = 0;
   return [&history, inputs = std::move(inputs), starts, step](const c10::FunctionSchema* schema,
-                                                              const std::vector<int>& given) mutable {
+                                                              const std::vector<std::optional<size_t>>& given) mutable {
     const auto is_wrong = [&](uint64_t start) {
       const uint64_t event = start + step;
       if (event >= history.count()) return false;
       if (history[event].schema != schema) return true;
       const auto& seen = history[event].arguments;
       for (size_t i = 0; i < given.size(); ++i) {
-        if (given[i] < 0) continue;
-        if (i >= seen.size() || seen[i].impl() != inputs[static_cast<size_t>(given[i])]) return true;
+        if (given[i] && (i >= seen.size() || seen[i].impl() != inputs[*given[i]])) return true;
       }
       return false;
     };
@@ -136,10 +135,10 @@ SIGHTGLASS_INLINE bool agrees(const Signature& signature, const History& history
     if (read.step < seen && !reads_the_same(read, history[first + read.step].given, state)) return false;
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const Read& read = signature.inputs[i];
-    if (read.step == Read::never || read.step >= seen) continue;
-    const auto& arguments = history[first + read.step].arguments;
-    if (read.argument >= arguments.size() || arguments[read.argument].impl() != inputs[i].unsafeGetTensorImpl())
+    const std::optional<Read>& read = signature.inputs[i];
+    if (!read || read->step >= seen) continue;
+    const auto& arguments = history[first + read->step].arguments;
+    if (read->argument >= arguments.size() || arguments[read->argument].impl() != inputs[i].unsafeGetTensorImpl())
       return false;
   }
   return true;

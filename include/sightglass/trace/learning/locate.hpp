@@ -127,7 +127,7 @@ class BlockRunnable final : public ModuleRunnable {
                 const std::vector<Child>& children);
 
   /// Not that of the module: its signature holds more.
-  SIGHTGLASS_INLINE const void* id() const override;
+  SIGHTGLASS_INLINE RunnableId id() const override;
   bool wants_recording() const override { return true; }
 
   SIGHTGLASS_INLINE void complete(Signature& signature, const Recording& recording) override;

@@ -59,7 +59,7 @@ SIGHTGLASS_INLINE bool Locator::reads_of_sibling(size_t step) const {
   const auto tensors = flat_tensors(recording_[step].arguments);
   return std::any_of(tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) {
     const Slot maker = recording_.maker_of(tensor, step);
-    return maker.made() && taken_[static_cast<size_t>(maker.step)];
+    return maker.made() && taken_[maker.step];
   });
 }
 
@@ -149,10 +149,10 @@ SIGHTGLASS_INLINE std::vector<Span> Locator::spans_at(const Run& run, size_t ste
     span.begin += step;
     span.end += step;
     const auto move = [&](Slot& slot) {
-      if (slot.step == Slot::given) {
+      if (slot.kind == Slot::Kind::input) {
         slot = recording_.maker_of(input, step);
       } else if (slot.made()) {
-        slot.step += static_cast<int64_t>(step);
+        slot.step += step;
       }
     };
     for (Slot& slot : span.inputs) move(slot);
@@ -207,7 +207,9 @@ SIGHTGLASS_INLINE BlockRunnable::BlockRunnable(const std::shared_ptr<torch::nn::
   for (const Child& child : children) children_.push_back({child.module, child.name, child.callable});
 }
 
-SIGHTGLASS_INLINE const void* BlockRunnable::id() const { return static_cast<const char*>(ModuleRunnable::id()) + 2; }
+SIGHTGLASS_INLINE RunnableId BlockRunnable::id() const {
+  return {ModuleRunnable::id().address, RunnableId::Kind::block};
+}
 
 SIGHTGLASS_INLINE void BlockRunnable::complete(Signature& signature, const Recording& recording) {
   std::vector<Child> children;

@@ -34,7 +34,7 @@ class ModuleRunnable : public Runnable {
  public:
   ModuleRunnable(const std::shared_ptr<torch::nn::Module>& module, std::string name, Callable callable);
 
-  const void* id() const override { return address_; }
+  RunnableId id() const override { return {address_}; }
   std::weak_ptr<const void> lifetime() const override { return lives_with_; }
   std::string describe() const override { return "layer \"" + name_ + "\" (" + type_ + ")"; }
   std::vector<size_t> input_counts() const override { return callable_.input_counts; }
@@ -83,7 +83,7 @@ class SequentialRunnable final : public ModuleRunnable {
  public:
   SequentialRunnable(const std::shared_ptr<torch::nn::Module>& module, std::string name);
 
-  SIGHTGLASS_INLINE const void* id() const override;
+  SIGHTGLASS_INLINE RunnableId id() const override;
   SIGHTGLASS_INLINE bool begins_without_state() const override;
 
  private:

@@ -139,9 +139,8 @@ SIGHTGLASS_INLINE SequentialRunnable::SequentialRunnable(const std::shared_ptr<t
                                                          std::string name)
     : ModuleRunnable(module, std::move(name), callable_of_sequential()), plain_(is_plain_sequential(*module)) {}
 
-SIGHTGLASS_INLINE const void* SequentialRunnable::id() const {
-  const auto* const address = static_cast<const char*>(ModuleRunnable::id());
-  return plain_ ? address : address + 1;
+SIGHTGLASS_INLINE RunnableId SequentialRunnable::id() const {
+  return {ModuleRunnable::id().address, plain_ ? RunnableId::Kind::forward : RunnableId::Kind::children};
 }
 
 SIGHTGLASS_INLINE bool SequentialRunnable::begins_without_state() const {

@@ -26,7 +26,7 @@ class C10_EXPORT SignatureStore {
   void put(const Runnable& owner, std::shared_ptr<const Signature> signature);
 
  private:
-  OwnerStore<std::pair<const void*, uint64_t>, Signature> signatures_;
+  OwnerStore<std::pair<RunnableId, uint64_t>, Signature> signatures_;
 };
 
 }  // namespace sightglass::detail

@@ -60,10 +60,10 @@ class C10_EXPORT Split {
  public:
   /// Splits `marked`, whose first input is the model `self` in evaluation mode, at that of `places` which stands first;
   /// a place that runs several times stands where its last call ends; at none, where `places` are none. For inputs of
-  /// `dims` dimensions. `output`: the path of what is looked at in what the model gives. Throws `c10::Error` with the
-  /// reason where that cannot be.
+  /// `dims` dimensions. `output`: the path of what is looked at in what the model gives, where one was chosen. Throws
+  /// `c10::Error` with the reason where that cannot be.
   Split(const jit::Graph& marked, const c10::intrusive_ptr<c10::ivalue::Object>& self,
-        const std::set<const void*>& places, size_t dims, std::string output = "");
+        const std::set<const void*>& places, size_t dims, std::optional<std::string> output = std::nullopt);
 
   /// The place at which the model is split; null where it is not.
   const void* place() const { return place_; }
@@ -121,7 +121,7 @@ class C10_EXPORT Split {
 
   static void copy_first(jit::Graph& graph, jit::Value* activations);
 
-  std::string output_;
+  std::optional<std::string> output_;
   const void* place_ = nullptr;
   std::optional<size_t> activations_dims_;
   bool tail_reads_input_ = false;

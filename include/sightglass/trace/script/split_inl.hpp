@@ -71,7 +71,7 @@ SIGHTGLASS_INLINE void Freezer::replace(jit::Node& node) {
 }
 
 SIGHTGLASS_INLINE Split::Split(const jit::Graph& marked, const c10::intrusive_ptr<c10::ivalue::Object>& self,
-                               const std::set<const void*>& places, size_t dims, std::string output)
+                               const std::set<const void*>& places, size_t dims, std::optional<std::string> output)
     : output_(std::move(output)) {
   const Unwatched unseen;
   std::shared_ptr<jit::Graph> graph = const_cast<jit::Graph&>(marked).copy();
