@@ -16,6 +16,7 @@
 #include "sightglass/model/layer_info.hpp"
 #include "sightglass/model/model.hpp"
 #include "sightglass/model/reshape.hpp"
+#include "sightglass/trace/limits.hpp"
 #include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {

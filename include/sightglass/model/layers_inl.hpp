@@ -42,9 +42,8 @@ SIGHTGLASS_INLINE const Candidates::Row* Candidates::last_that_matters(
     const std::vector<const Row*>& candidates) const {
   if (candidates.empty()) return nullptr;
   if (!candidates.back()->layout.tokens) return candidates.back();
-  constexpr size_t most = 32;
-  const std::vector<const Row*> latest(
-      candidates.end() - static_cast<std::ptrdiff_t>(std::min(most, candidates.size())), candidates.end());
+  const auto count = static_cast<std::ptrdiff_t>(std::min(Limits::layers_with_gradients, candidates.size()));
+  const std::vector<const Row*> latest(candidates.end() - count, candidates.end());
   const std::vector<char> matters = have_gradients(latest);
   for (const bool norms_only : {true, false}) {
     for (size_t i = latest.size(); i-- > 0;) {

@@ -228,7 +228,7 @@ SIGHTGLASS_INLINE void Tracker::record_results(const OperatorHandle& op, const S
 SIGHTGLASS_INLINE void Tracker::let_go_of_the_past() {
   size_t recent = 0;
   for (const auto& follower : followers_) recent = std::max(recent, follower->recent());
-  if (history_.count() > History::capacity) oldest_kept_ = std::max(oldest_kept_, history_.count() - History::capacity);
+  if (history_.count() > Limits::history) oldest_kept_ = std::max(oldest_kept_, history_.count() - Limits::history);
   while (oldest_kept_ + recent <= history_.count() && oldest_kept_ < history_.count()) {
     history_[oldest_kept_++].let_go();
   }

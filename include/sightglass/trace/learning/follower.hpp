@@ -14,6 +14,7 @@
 #include "sightglass/trace/learning/followed_call.hpp"
 #include "sightglass/trace/learning/learn.hpp"
 #include "sightglass/trace/learning/signature_store.hpp"
+#include "sightglass/trace/limits.hpp"
 #include "sightglass/trace/subscriber.hpp"
 
 /// Recognises the calls of a layer or a model in the stream of operations, and learns how they go.
@@ -36,7 +37,7 @@ class Follower {
   /// Operations of the call under way; 0 when there is none. Inner layers are shorter than those around them.
   size_t length() const;
   /// True while its last run leaves something to learn: then the recent tensors are kept alive.
-  bool wants_recent() const { return !announces_ && signature_ == nullptr && failures_ < 3; }
+  bool wants_recent() const { return !announces_ && signature_ == nullptr && failures_ < Limits::failures; }
   /// How many of the latest operations somebody may ask for once the layer is recognised: what it does before its
   /// anchor would be gone by then.
   size_t recent() const;

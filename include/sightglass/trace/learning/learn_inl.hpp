@@ -84,7 +84,7 @@ SIGHTGLASS_INLINE at::Tensor sample_of(const at::Tensor& tensor, SampleSize size
   if (part.layout() != at::kStrided) return part.clone();
   if (size != SampleSize::whole && part.dim() > 0 && part.size(0) > 1) part = part.narrow(0, 0, 1);
   if (size == SampleSize::cut && part.dim() >= 4) {
-    for (int64_t d = 2; d < part.dim(); ++d) part = part.narrow(d, 0, std::min<int64_t>(16, part.size(d)));
+    for (int64_t d = 2; d < part.dim(); ++d) part = part.narrow(d, 0, std::min(Limits::sample, part.size(d)));
   }
   return part.clone();
 }
@@ -174,14 +174,12 @@ SIGHTGLASS_INLINE void fitting_first(std::vector<at::Tensor>& tensors) {
 
 SIGHTGLASS_INLINE std::vector<at::Tensor> candidates(const Runnable& owner, const History& history,
                                                      uint64_t anchor_event) {
-  constexpr size_t seen_at_most = 24;
-  constexpr size_t enough = 12;
   std::set<const void*> seen;
   for (const at::Tensor& tensor : owner.state()) seen.insert(tensor.unsafeGetTensorImpl());
   std::vector<at::Tensor> found;
   const auto add = [&](const std::vector<TensorRef>& refs) {
     for (const TensorRef& ref : refs) {
-      if (found.size() >= seen_at_most || !seen.insert(ref.impl()).second) continue;
+      if (found.size() >= Limits::candidates_seen || !seen.insert(ref.impl()).second) continue;
       if (at::Tensor tensor = ref.unchanged(); tensor.defined()) found.push_back(std::move(tensor));
     }
   };
@@ -199,7 +197,7 @@ SIGHTGLASS_INLINE std::vector<at::Tensor> candidates(const Runnable& owner, cons
     add(history[event].arguments);
   }
   fitting_first(found);
-  if (found.size() > enough) found.resize(enough);
+  if (found.size() > Limits::candidates) found.resize(Limits::candidates);
   return found;
 }
 

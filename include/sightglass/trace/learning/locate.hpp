@@ -13,6 +13,7 @@
 #include "sightglass/inline.hpp"
 #include "sightglass/trace/learning/learn.hpp"
 #include "sightglass/trace/learning/module.hpp"
+#include "sightglass/trace/limits.hpp"
 
 /// Where the children without parameters run inside of a block: nothing tells of them, so each is sought by its own
 /// operations, non-tensor arguments included, outside of the spans of its siblings. It must occur exactly once.

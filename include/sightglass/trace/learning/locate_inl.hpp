@@ -187,10 +187,9 @@ SIGHTGLASS_INLINE void Locator::take_span_of(const Child& child) {
 }
 
 SIGHTGLASS_INLINE std::optional<Signature> Locator::learn_at(Runnable& runnable, size_t anchor) const {
-  constexpr size_t patience = 16;
   History history;
   TriedInputs tried;
-  for (size_t step = 0; step < std::min(anchor + patience, recording_.size()); ++step) {
+  for (size_t step = 0; step < std::min(anchor + Limits::until_input, recording_.size()); ++step) {
     Event& event = history.begin(recording_[step].schema);
     for (const at::Tensor& tensor : flat_tensors(recording_[step].arguments)) event.give(tensor);
     if (step >= anchor) {

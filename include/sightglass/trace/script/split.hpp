@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/trace/limits.hpp"
 #include "sightglass/trace/script/script.hpp"
 
 /// A model in two parts at a layer: the prefix before it, which needs no graph and so may take another form, and the

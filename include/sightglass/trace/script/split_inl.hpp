@@ -121,8 +121,7 @@ SIGHTGLASS_INLINE c10::IValue Split::run(const jit::Code& code, std::vector<c10:
 }
 
 SIGHTGLASS_INLINE void Split::inline_all(const Graph& graph) {
-  constexpr int deepest = 100;
-  for (int depth = 0; depth < deepest && has_calls(*graph->block()); ++depth) jit::Inline(*graph);
+  for (int depth = 0; depth < Limits::inlined_calls && has_calls(*graph->block()); ++depth) jit::Inline(*graph);
 }
 
 SIGHTGLASS_INLINE bool Split::has_calls(const jit::Block& block) {
