@@ -28,7 +28,7 @@ std::shared_ptr<sgd::Runnable> runnable(const torch::nn::Linear& layer) {
 }
 
 bool quiet() {
-  return sgd::state().listener == nullptr && !c10::impl::tls_is_dispatch_key_included(sgd::intercepted_key);
+  return sgd::thread_state().listener == nullptr && !c10::impl::tls_is_dispatch_key_included(sgd::intercepted_key);
 }
 
 }  // namespace
@@ -156,10 +156,10 @@ TEST_CASE("a listener that was there before is not pushed aside", "[tracker]") {
   {
     const sgd::Observed scope(silent);
     tracker->subscribe(&place, notes);
-    CHECK(sgd::state().listener == &silent);
+    CHECK(sgd::thread_state().listener == &silent);
     notes->remove();
     tracker->note_removal();
-    CHECK(sgd::state().listener == &silent);
+    CHECK(sgd::thread_state().listener == &silent);
   }
   CHECK(quiet());
 }

@@ -54,7 +54,7 @@ namespace detail {
 class CaptureStore final : public Subscriber, public Keeper, public std::enable_shared_from_this<CaptureStore> {
  public:
   using Tensors = std::vector<at::Tensor>;
-  struct Call {
+  struct StoredCall {
     Tensors inputs;
     Tensors outputs;
     Tensors gradients;  ///< with respect to the outputs
@@ -81,7 +81,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   void settle();
 
   /// The calls kept so far; throws when there is none, or the latest could not be followed.
-  std::vector<Call> calls() const;
+  std::vector<StoredCall> calls() const;
 
  private:
   at::Tensor hold(const at::Tensor& value);
@@ -97,7 +97,7 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   mutable std::mutex mutex_;
   Tensors entering_;
   std::vector<std::string> keys_;  ///< of the outputs of the call that ends next
-  std::vector<Call> calls_;
+  std::vector<StoredCall> calls_;
   size_t first_ = 0;                           ///< number of the first call kept
   std::optional<std::string> missed_;          ///< why the latest call could not be followed
   std::optional<std::string> read_elsewhere_;  ///< what else read a parameter of the layer, before its first call
@@ -161,9 +161,9 @@ class [[nodiscard]] Capture {
  private:
   at::Tensor first(const std::vector<at::Tensor>& tensors, const char* what) const;
 
-  size_t index_of(const detail::CaptureStore::Call& call, const std::string& key) const;
+  size_t index_of(const detail::CaptureStore::StoredCall& call, const std::string& key) const;
 
-  at::Tensor gradient_of(const detail::CaptureStore::Call& call, size_t output) const;
+  at::Tensor gradient_of(const detail::CaptureStore::StoredCall& call, size_t output) const;
 
   std::shared_ptr<detail::CaptureStore> store_;
   detail::Watch watch_;

@@ -17,7 +17,7 @@ SIGHTGLASS_INLINE at::Tensor CaptureStore::enter(size_t index, const at::Tensor&
 }
 
 SIGHTGLASS_INLINE void CaptureStore::leave(const Tensors& inputs, Tensors& outputs) {
-  Call call;
+  StoredCall call;
   call.keys = std::exchange(keys_, {});
   entering_.resize(inputs.size());
   call.inputs = std::exchange(entering_, {});
@@ -59,7 +59,7 @@ SIGHTGLASS_INLINE void CaptureStore::about_to_change(const void* storage) {
     }
   };
   save(entering_);
-  for (Call& call : calls_) {
+  for (StoredCall& call : calls_) {
     save(call.inputs);
     save(call.outputs);
   }
@@ -72,13 +72,13 @@ SIGHTGLASS_INLINE void CaptureStore::settle() {
       if (tensor.defined() && tensor.has_storage() && tensor.storage().use_count() > 1) tensor = tensor.clone();
     }
   };
-  for (Call& call : calls_) {
+  for (StoredCall& call : calls_) {
     copy(call.inputs);
     copy(call.outputs);
   }
 }
 
-SIGHTGLASS_INLINE std::vector<CaptureStore::Call> CaptureStore::calls() const {
+SIGHTGLASS_INLINE std::vector<CaptureStore::StoredCall> CaptureStore::calls() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   TORCH_CHECK(!missed_, "capture of layer \"", name_, "\": its latest call could not be followed: ", *missed_,
               advice());
@@ -165,11 +165,11 @@ SIGHTGLASS_INLINE at::Tensor Capture::first(const std::vector<at::Tensor>& tenso
   return tensors.front();
 }
 
-SIGHTGLASS_INLINE size_t Capture::index_of(const detail::CaptureStore::Call& call, const std::string& key) const {
+SIGHTGLASS_INLINE size_t Capture::index_of(const detail::CaptureStore::StoredCall& call, const std::string& key) const {
   return detail::index_of_output("capture of layer \"" + name_ + "\"", call.keys, call.outputs.size(), key);
 }
 
-SIGHTGLASS_INLINE at::Tensor Capture::gradient_of(const detail::CaptureStore::Call& call, size_t output) const {
+SIGHTGLASS_INLINE at::Tensor Capture::gradient_of(const detail::CaptureStore::StoredCall& call, size_t output) const {
   TORCH_CHECK(call.has_graph, "capture of layer \"", name_,
               "\": its output has no gradient; run the model with gradients on (no NoGradGuard) and an input or "
               "parameters that require them");

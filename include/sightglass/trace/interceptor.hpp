@@ -65,7 +65,7 @@ class Onlooker : public Listener {
   Listener* next_;
 };
 
-/// The thread-local state of the interception; `state()` below is its one home.
+/// The thread-local state of the interception; `thread_state()` below is its one home.
 struct C10_EXPORT ThreadState {
   Listener* listener = nullptr;  ///< who is told; null: nobody
   bool inside = false;           ///< an operation is being handled right now
@@ -73,13 +73,13 @@ struct C10_EXPORT ThreadState {
 };
 
 /// Default visibility: two shared libraries of one process must have one state, not two.
-C10_EXPORT inline ThreadState& state() {
+C10_EXPORT inline ThreadState& thread_state() {
   thread_local ThreadState of_thread;
   return of_thread;
 }
 
 /// Who is told on this thread; null: nobody.
-inline Listener* listener() { return state().listener; }
+inline Listener* listener() { return thread_state().listener; }
 
 /// Included or not, never excluded: exclusion would win over the inclusion that a probe inside an operation needs.
 void switch_key(bool on);
@@ -104,7 +104,7 @@ void intercept(const OperatorHandle& op, Stack* stack);
 void register_fallback();
 
 /// True while a backward node runs on this thread. Its operations read parameters, but no layer begins there.
-inline bool in_backward() { return state().backward_depth > 0; }
+inline bool in_backward() { return thread_state().backward_depth > 0; }
 
 /// Has LibTorch tell us when backward nodes run on this thread (on the CPU they run on the thread that calls
 /// `backward`).

@@ -17,7 +17,7 @@ SIGHTGLASS_INLINE std::shared_ptr<Tracker> Tracker::of_thread() { return here();
 SIGHTGLASS_INLINE Tracker::Tracker() = default;
 
 SIGHTGLASS_INLINE Tracker::~Tracker() {
-  if (state().listener == this) listen(nullptr);
+  if (thread_state().listener == this) listen(nullptr);
 }
 
 SIGHTGLASS_INLINE void Tracker::subscribe(std::shared_ptr<Runnable> owner, const void* place,
@@ -129,10 +129,10 @@ SIGHTGLASS_INLINE std::vector<std::shared_ptr<Subscriber>> Tracker::subscribers_
 SIGHTGLASS_INLINE Tracker::Handling::Handling(bool& flag) : flag_(flag), before_(std::exchange(flag, true)) {}
 
 SIGHTGLASS_INLINE void Tracker::start() {
-  if (state().listener == nullptr) {
+  if (thread_state().listener == nullptr) {
     if (observer_ == nullptr) observer_ = std::make_unique<BackwardObserver>();
   }
-  if (state().listener == nullptr || state().listener == this) listen(this);
+  if (thread_state().listener == nullptr || thread_state().listener == this) listen(this);
 }
 
 SIGHTGLASS_INLINE void Tracker::note_readers(Follower& follower) {
@@ -161,7 +161,7 @@ SIGHTGLASS_INLINE void Tracker::purge() {
   if (followers_.empty() && marked_.empty()) {
     history_.clear();
     oldest_kept_ = 0;
-    if (state().listener == this) listen(nullptr);
+    if (thread_state().listener == this) listen(nullptr);
   }
 }
 

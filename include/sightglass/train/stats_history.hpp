@@ -127,13 +127,13 @@ class StatsHistory {
   void forget_from(int64_t batch);
 
  private:
-  using Series = std::vector<LayerRecord>;
+  using Records = std::vector<LayerRecord>;
 
   /// Steps without one are rows of zeros.
-  static at::Tensor histograms_of(const Series& series);
+  static at::Tensor histograms_of(const Records& records);
 
   std::vector<std::string> names_;
-  std::vector<Series> series_;
+  std::vector<Records> records_;
   std::vector<int64_t> batches_;
 };
 

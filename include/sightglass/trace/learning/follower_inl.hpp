@@ -139,10 +139,10 @@ SIGHTGLASS_INLINE void Follower::note_signature(std::shared_ptr<const Signature>
   reach_ = 0;
   if (signature_ == nullptr) return;
   size_t earliest = signature_->anchor;
-  const auto needs = [&](const Slot& slot) {
-    if (slot.made()) earliest = std::min(earliest, slot.step);
-    if (slot.kind != Slot::Kind::input) return;
-    if (const auto& read = signature_->inputs[slot.index]) earliest = std::min(earliest, read->step);
+  const auto needs = [&](const Source& source) {
+    if (source.made()) earliest = std::min(earliest, source.step);
+    if (source.kind != Source::Kind::input) return;
+    if (const auto& read = signature_->inputs[source.index]) earliest = std::min(earliest, read->step);
   };
   for (const Span& span : signature_->spans) {
     for (const auto& [place, subscriber] : subscribers_) {
@@ -250,7 +250,7 @@ SIGHTGLASS_INLINE void Follower::start(const History& history, uint64_t anchor_e
         --before;
         continue;
       }
-      call_->watch(span, subscriber, history);
+      call_->subscribe(span, subscriber, history);
     }
   }
   for (const auto& [place, subscriber] : subscribers_) {

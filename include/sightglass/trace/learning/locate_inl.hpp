@@ -58,7 +58,7 @@ SIGHTGLASS_INLINE Locator::Search Locator::search_for(const Child& child) const 
 SIGHTGLASS_INLINE bool Locator::reads_of_sibling(size_t step) const {
   const auto tensors = flat_tensors(recording_[step].arguments);
   return std::any_of(tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) {
-    const Slot maker = recording_.maker_of(tensor, step);
+    const Source maker = recording_.maker_of(tensor, step);
     return maker.made() && taken_[maker.step];
   });
 }
@@ -148,15 +148,15 @@ SIGHTGLASS_INLINE std::vector<Span> Locator::spans_at(const Run& run, size_t ste
   for (Span& span : spans) {
     span.begin += step;
     span.end += step;
-    const auto move = [&](Slot& slot) {
-      if (slot.kind == Slot::Kind::input) {
-        slot = recording_.maker_of(input, step);
-      } else if (slot.made()) {
-        slot.step += step;
+    const auto move = [&](Source& source) {
+      if (source.kind == Source::Kind::input) {
+        source = recording_.maker_of(input, step);
+      } else if (source.made()) {
+        source.step += step;
       }
     };
-    for (Slot& slot : span.inputs) move(slot);
-    for (Slot& slot : span.outputs) move(slot);
+    for (Source& source : span.inputs) move(source);
+    for (Source& source : span.outputs) move(source);
   }
   return spans;
 }

@@ -16,10 +16,10 @@ struct Members;
 /// whatever its arguments.
 template <>
 struct torch::nn::AnyModuleHolder<sightglass::detail::Members> {
-  using Tensors = torch::OrderedDict<std::string, at::Tensor>;
+  using NamedTensors = torch::OrderedDict<std::string, at::Tensor>;
   using Children = torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>;
-  static const Tensors& parameters(const torch::nn::Module& module) { return module.parameters_; }
-  static const Tensors& buffers(const torch::nn::Module& module) { return module.buffers_; }
+  static const NamedTensors& parameters(const torch::nn::Module& module) { return module.parameters_; }
+  static const NamedTensors& buffers(const torch::nn::Module& module) { return module.buffers_; }
   static const Children& children(const torch::nn::Module& module) { return module.children_; }
 };
 

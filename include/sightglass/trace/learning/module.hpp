@@ -22,7 +22,7 @@
 namespace sightglass::detail {
 
 /// Whether any is defined: LibTorch registers undefined tensors for parameters that were not asked for.
-bool any_defined(const MembersOf::Tensors& tensors);
+bool any_defined(const MembersOf::NamedTensors& tensors);
 
 bool has_state(const torch::nn::Module& module);
 
@@ -51,7 +51,8 @@ class ModuleRunnable : public Runnable {
   std::shared_ptr<torch::nn::Module> module() const;
 
  private:
-  void collect(std::vector<at::Tensor>& into, const MembersOf::Tensors& (*tensors_of)(const torch::nn::Module&)) const;
+  void collect(std::vector<at::Tensor>& into,
+               const MembersOf::NamedTensors& (*tensors_of)(const torch::nn::Module&)) const;
 
   std::vector<std::shared_ptr<torch::nn::Module>> all_modules() const;
 

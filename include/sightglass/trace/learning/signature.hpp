@@ -27,14 +27,14 @@ namespace sightglass::detail {
 
 /// Where a tensor comes from, as far as it can be found again: an operation's result (lists counted one by one), or an
 /// input of the whole.
-struct Slot {
+struct Source {
   enum class Kind { unknown, input, result };
   Kind kind = Kind::unknown;
   size_t index = 0;  ///< among the results or inputs
   size_t step = 0;   ///< the operation, of a result
 
   bool made() const { return kind == Kind::result; }
-  friend bool operator<(const Slot& a, const Slot& b) {
+  friend bool operator<(const Source& a, const Source& b) {
     return std::tie(a.kind, a.step, a.index) < std::tie(b.kind, b.step, b.index);
   }
 };
@@ -44,8 +44,8 @@ struct Span {
   const void* place = nullptr;
   size_t begin = 0;
   size_t end = 0;
-  std::vector<Slot> inputs;
-  std::vector<Slot> outputs;
+  std::vector<Source> inputs;
+  std::vector<Source> outputs;
   std::vector<std::string> keys = {};  ///< the path of each output, where it gives no single tensor
 };
 
@@ -89,7 +89,7 @@ class Recording : public std::vector<RecordedStep> {
   explicit Recording(std::vector<at::Tensor> inputs = {});
 
   /// What made `tensor`, as it was before operation `step`.
-  Slot maker_of(const at::Tensor& tensor, size_t step) const;
+  Source maker_of(const at::Tensor& tensor, size_t step) const;
 
  private:
   std::vector<at::Tensor> inputs_;
@@ -140,9 +140,9 @@ class Recorder final : public Listener {
   /// One clone a tensor, so that a later read sees an earlier write.
   at::Tensor clone_of(const at::Tensor& tensor);
 
-  std::vector<Slot> slots(const std::vector<at::Tensor>& values) const;
+  std::vector<Source> sources(const std::vector<at::Tensor>& values) const;
 
-  Slot slot(const at::Tensor& value) const;
+  Source source_of(const at::Tensor& value) const;
 
   Signature signature_;
   std::optional<size_t> anchor_;  // none as long as nothing of `state` was read
@@ -154,7 +154,7 @@ class Recorder final : public Listener {
   std::vector<std::string> keys_;                             // of the place that ends next
   std::unordered_map<const c10::TensorImpl*, size_t> state_;  // and its number
   std::unordered_set<const c10::TensorImpl*> buffers_;
-  std::unordered_map<const c10::TensorImpl*, Slot> made_;
+  std::unordered_map<const c10::TensorImpl*, Source> made_;
   std::unordered_set<const void*> own_storages_;
   std::unordered_set<const void*> foreign_storages_;
   std::unordered_map<const c10::TensorImpl*, at::Tensor> clones_;

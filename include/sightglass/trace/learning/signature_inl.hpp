@@ -8,15 +8,15 @@ namespace sightglass::detail {
 
 SIGHTGLASS_INLINE Recording::Recording(std::vector<at::Tensor> inputs) : inputs_(std::move(inputs)) {}
 
-SIGHTGLASS_INLINE Slot Recording::maker_of(const at::Tensor& tensor, size_t step) const {
+SIGHTGLASS_INLINE Source Recording::maker_of(const at::Tensor& tensor, size_t step) const {
   for (size_t before = step; before-- > 0;) {
     const auto& made = (*this)[before].results;
     for (size_t i = 0; i < made.size(); ++i) {
-      if (made[i].is_same(tensor)) return {Slot::Kind::result, i, before};
+      if (made[i].is_same(tensor)) return {Source::Kind::result, i, before};
     }
   }
   for (size_t i = 0; i < inputs_.size(); ++i) {
-    if (inputs_[i].is_same(tensor)) return {Slot::Kind::input, i};
+    if (inputs_[i].is_same(tensor)) return {Source::Kind::input, i};
   }
   return {};
 }
@@ -44,7 +44,7 @@ SIGHTGLASS_INLINE void Recorder::operation(const OperatorHandle& op, Stack& stac
   size_t index = 0;
   for (const c10::IValue& value : results(op, stack)) {
     for_each_tensor(value, [&](const at::Tensor& tensor) {
-      made_[tensor.unsafeGetTensorImpl()] = Slot{Slot::Kind::result, index++, step};
+      made_[tensor.unsafeGetTensorImpl()] = Source{Source::Kind::result, index++, step};
       if (foreign_storages_.count(storage_of(tensor)) == 0) own_storages_.insert(storage_of(tensor));
       made_tensors_.emplace_back(tensor);
     });
@@ -53,7 +53,7 @@ SIGHTGLASS_INLINE void Recorder::operation(const OperatorHandle& op, Stack& stac
 
 SIGHTGLASS_INLINE void Recorder::mark(const void* place, Side side, std::vector<at::Tensor>& values) {
   if (side == Side::begin) {
-    open_.push_back(Span{place, signature_.steps.size(), 0, slots(values), {}});
+    open_.push_back(Span{place, signature_.steps.size(), 0, sources(values), {}});
     return;
   }
   const auto opened = std::find_if(open_.rbegin(), open_.rend(), [&](const Span& span) { return span.place == place; });
@@ -61,7 +61,7 @@ SIGHTGLASS_INLINE void Recorder::mark(const void* place, Side side, std::vector<
   Span span = std::move(*opened);
   open_.erase(std::next(opened).base());
   span.end = signature_.steps.size();
-  span.outputs = slots(values);
+  span.outputs = sources(values);
   span.keys = std::exchange(keys_, {});
   signature_.spans.push_back(std::move(span));
 }
@@ -147,18 +147,18 @@ SIGHTGLASS_INLINE at::Tensor Recorder::clone_of(const at::Tensor& tensor) {
   return clone;
 }
 
-SIGHTGLASS_INLINE std::vector<Slot> Recorder::slots(const std::vector<at::Tensor>& values) const {
-  std::vector<Slot> found;
-  for (const at::Tensor& value : values) found.push_back(slot(value));
+SIGHTGLASS_INLINE std::vector<Source> Recorder::sources(const std::vector<at::Tensor>& values) const {
+  std::vector<Source> found;
+  for (const at::Tensor& value : values) found.push_back(source_of(value));
   return found;
 }
 
-SIGHTGLASS_INLINE Slot Recorder::slot(const at::Tensor& value) const {
+SIGHTGLASS_INLINE Source Recorder::source_of(const at::Tensor& value) const {
   if (!value.defined()) return {};
   const auto made = made_.find(value.unsafeGetTensorImpl());
   if (made != made_.end()) return made->second;
   for (size_t i = 0; i < inputs_.size(); ++i) {
-    if (value.is_same(inputs_[i])) return {Slot::Kind::input, i};
+    if (value.is_same(inputs_[i])) return {Source::Kind::input, i};
   }
   return {};
 }

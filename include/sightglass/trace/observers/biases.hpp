@@ -26,7 +26,7 @@ struct BiasTerm {
 /// and a bias, `beta - gamma * mean / sqrt(var + eps)`.
 class BiasGradients final : public Onlooker {
  public:
-  BiasGradients() : Onlooker(state().listener) {}
+  BiasGradients() : Onlooker(thread_state().listener) {}
 
   SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 

@@ -81,15 +81,15 @@ class C10_EXPORT Split {
   at::Tensor whole(const at::Tensor& input) const;
 
  private:
-  using Graph = std::shared_ptr<jit::Graph>;
+  using GraphPointer = std::shared_ptr<jit::Graph>;
 
   c10::IValue run_prefix(const at::Tensor& input) const;
 
-  static std::shared_ptr<const jit::Code> code(const Graph& graph);
+  static std::shared_ptr<const jit::Code> code(const GraphPointer& graph);
   static c10::IValue run(const jit::Code& code, std::vector<c10::IValue> stack);
 
   /// A pass goes as deep as the functions called were made for: only one call, where optimisation was off then.
-  static void inline_all(const Graph& graph);
+  static void inline_all(const GraphPointer& graph);
   static bool has_calls(const jit::Block& block);
 
   static bool is_mark(const jit::Node& node);
@@ -108,17 +108,17 @@ class C10_EXPORT Split {
 
   /// Settles what depends on the number of dimensions. Python's batch norms look at it before they run: as long as they
   /// do, they are not folded, and each look brings a tensor back to its plain layout.
-  static void settle_dims(Graph graph);
+  static void settle_dims(GraphPointer graph);
 
   /// Puts what gives no gradients into the form in which it runs fastest.
-  static void optimise(Graph graph);
+  static void optimise(GraphPointer graph);
 
-  Graph prefix_of(jit::Graph& whole, const std::set<const void*>& places);
+  GraphPointer prefix_of(jit::Graph& whole, const std::set<const void*>& places);
 
   /// Constants may be read behind the cut wherever they are made.
   static bool is_constant(const jit::Node& node);
 
-  Graph tail_of(jit::Graph& whole, const std::set<const void*>& places);
+  GraphPointer tail_of(jit::Graph& whole, const std::set<const void*>& places);
 
   static void copy_first(jit::Graph& graph, jit::Value* activations);
 
