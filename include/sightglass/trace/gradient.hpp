@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/inline.hpp"
+
 /// Gradients at one exact point of the autograd graph, whatever is written in place afterwards.
 namespace sightglass::detail {
 
@@ -98,6 +100,5 @@ at::Tensor view_with_graph(const at::Tensor& x);
 }  // namespace sightglass::detail
 
 #ifndef SIGHTGLASS_COMPILED
-#include "sightglass/inline.hpp"
 #include "sightglass/trace/gradient_inl.hpp"
 #endif
