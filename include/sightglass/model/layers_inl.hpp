@@ -114,13 +114,13 @@ namespace sightglass {
 
 SIGHTGLASS_INLINE std::vector<LayerInfo> layers(const Model& model, const at::Tensor& input) {
   std::vector<LayerInfo> all;
-  const detail::NotingRun run(model, input);
+  const detail::NotingRun run(model, input, detail::Costs::counted);
   for (const auto* seen : run.as_they_ended()) all.push_back(seen->info);
   return all;
 }
 
 SIGHTGLASS_INLINE Suggestion suggest(const Model& model, const at::Tensor& input) {
-  const detail::NotingRun run(model, input);
+  const detail::NotingRun run(model, input, detail::Costs::ignored);
   const std::optional<Suggestion> best = detail::Candidates(model, input, run).best();
   TORCH_CHECK(
       best.has_value(), "model: none of its layers gives a spatial output [N, C, *S] for an input ", input.sizes(),

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -25,8 +26,8 @@
 
 namespace sightglass::detail {
 
-/// True where `path` is that of something in the layer at `outer`.
-bool is_inside(const std::string& path, const std::string& outer);
+/// Whether a run counts parameters and multiply-adds.
+enum class Costs { ignored, counted };
 
 /// One forward pass in which each layer is noted; listing, suggesting and summing up read it.
 class NotingRun {
@@ -38,7 +39,7 @@ class NotingRun {
     Layout layout;
     std::optional<int64_t> ended;  ///< which of all ends its last was; none where it gave no tensor that was seen
   };
-  /// Of the whole model.
+  /// Of the whole model; numbers are 0 where costs are ignored.
   struct Totals {
     std::vector<int64_t> output_shape;
     int64_t parameters = 0;
@@ -48,7 +49,7 @@ class NotingRun {
   };
 
   /// Runs `model` on `input`, without gradients. Throws in training mode.
-  NotingRun(const Model& model, const at::Tensor& input);
+  NotingRun(const Model& model, const at::Tensor& input, Costs costs);
   NotingRun(const NotingRun&) = delete;
   NotingRun& operator=(const NotingRun&) = delete;
 
@@ -73,7 +74,10 @@ class NotingRun {
     std::optional<std::string> wanted_;
   };
 
-  void run(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers);
+  void run(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Costs costs);
+
+  /// The layers that what is at `path` stands inside of, the innermost first.
+  std::vector<size_t> rows_around(const std::string& path) const;
 
   void count_parameters(const Model& model);
 
@@ -84,16 +88,17 @@ class NotingRun {
   void add(int64_t count, const std::vector<at::Tensor>& operands);
 
   /// Layers that share a weight: one that is under way, or the first. None where the work is no layer's.
-  const Row* owner_of(const std::vector<at::Tensor>& operands) const;
+  std::optional<size_t> owner_of(const std::vector<at::Tensor>& operands) const;
 
   /// The layers that have begun and had not ended before the latest operation.
   std::set<size_t> under_way() const;
 
   std::vector<Row> rows_;
+  std::unordered_map<std::string, size_t> row_of_;  // by name
   Totals totals_;
   int64_t ends_ = 0;
   std::map<const void*, std::set<size_t>> owners_;  // a weight's memory, and whose it is
-  const MultiplyAddCounter* counter_ = nullptr;
+  const MultiplyAddCounter* counter_ = nullptr;     // null where costs are ignored
   std::set<size_t> open_;
   std::multimap<int64_t, size_t> ended_;  // at which operation
 };
