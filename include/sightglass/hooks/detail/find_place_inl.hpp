@@ -93,7 +93,9 @@ SIGHTGLASS_INLINE void add_children(const torch::nn::Module& parent, const std::
   }
 }
 
-SIGHTGLASS_INLINE PlaceFinder::PlaceFinder(const std::shared_ptr<torch::nn::Module>& root) {
+SIGHTGLASS_INLINE void PlaceFinder::find_readers() {
+  const auto root = std::exchange(root_, nullptr);
+  if (root == nullptr) return;
   for (const auto& item : root->named_modules("", /*include_self=*/false)) {
     for (const auto& parameter : MembersOf::parameters(*item.value())) {
       if (parameter.value().defined()) readers_[parameter.value().unsafeGetTensorImpl()].push_back(item);
@@ -126,9 +128,10 @@ SIGHTGLASS_INLINE Place PlaceFinder::find(const std::vector<OnPath>& path) {
   return place;
 }
 
-SIGHTGLASS_INLINE std::optional<std::string> PlaceFinder::tied_to(const std::vector<OnPath>& path) const {
+SIGHTGLASS_INLINE std::optional<std::string> PlaceFinder::tied_to(const std::vector<OnPath>& path) {
   const auto& module = path.back().module;
   if (!MembersOf::children(*module).is_empty()) return std::nullopt;
+  find_readers();
   for (const auto& parameter : MembersOf::parameters(*module)) {
     if (!parameter.value().defined()) continue;
     const auto readers = readers_.find(parameter.value().unsafeGetTensorImpl());
