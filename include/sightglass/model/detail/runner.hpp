@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -49,8 +50,6 @@ class Runner {
 
   /// What the model is split into for `input`; null where it is not optimised, or not yet.
   std::shared_ptr<const Split> split_for(const at::Tensor& input) const;
-  /// Whether nobody has tried yet to split it.
-  bool wants_split(const at::Tensor& input) const;
 
   // ---- Of the run that is kept.
   const at::Tensor& input() const { return input_; }
@@ -85,14 +84,15 @@ class Runner {
   void check_run() const;
 
   // ---- Optimised.
-  Splits::Key key(const at::Tensor& input) const;
+  /// Of a split for `input`; none where the model is not optimised.
+  std::optional<Splits::Key> key(const at::Tensor& input) const;
 
   /// In two parts. Later layers are told by marks in the second.
   void run_in_parts();
 
   bool stands_at_split(size_t cut) const;
 
-  void learn_split() const;
+  void learn_split(const Splits::Key& key) const;
 
   std::shared_ptr<const Split> make_split() const;
 
