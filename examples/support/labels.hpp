@@ -47,7 +47,7 @@ class Labels {
   }
 
   /// The class that a text names: an index, or a name (case does not matter).
-  /// @throws UsageError for an unknown name, with the nearest, and for one that several classes have.
+  /// Throws `UsageError` for an unknown name, with the nearest, and for one that several classes have.
   int64_t index(const std::string& text) const {
     if (is_number(text)) return std::stoll(text);
     if (names_.empty())

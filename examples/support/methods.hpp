@@ -93,7 +93,7 @@ inline std::vector<std::string> method_names() {
   return names;
 }
 
-/// @throws UsageError for an unknown name, with the nearest.
+/// Throws `UsageError` for an unknown name, with the nearest.
 inline const Method& method_called(const std::string& name) {
   for (const Method& entry : methods())
     if (entry.name == name) return entry;

@@ -83,18 +83,16 @@ inline std::vector<std::string> colour_map_names() {
   return names;
 }
 
-/// The colour map of a name; `gray` is `grey`.
-/// @throws c10::Error for an unknown name, with the list of names.
+/// The colour map of a name; `gray` is `grey`. Throws `c10::Error` for an unknown name, with the list of names.
 inline ColourMap colour_map(const std::string& name) {
   for (const detail::NamedColourMap& entry : detail::named_colour_maps)
     if (name == entry.name || (name == "gray" && entry.map == ColourMap::grey)) return entry.map;
   TORCH_CHECK(false, "colour map \"", name, "\": no such map; expected one of ", c10::Join(", ", colour_map_names()));
 }
 
-/// Values as colours, `CV_8UC3` BGR of the same size.
+/// Values as colours, `CV_8UC3` BGR of the same size. Throws `c10::Error` for another type.
 ///
 /// @param values `CV_8UC1`, 0 to 255, or `CV_32FC1`, 0 to 1 (what lies outside is clamped).
-/// @throws c10::Error for another type.
 inline cv::Mat colourise(const cv::Mat& values, ColourMap map = ColourMap::magma) {
   TORCH_CHECK(!values.empty() && (values.type() == CV_8UC1 || values.type() == CV_32FC1),
               "values: ", values.empty() ? "are empty" : "are of type " + cv::typeToString(values.type()),

@@ -65,7 +65,7 @@ class Onlooker : public Listener {
   Listener* next_;
 };
 
-/// The thread-local state of the interception; `thread_state()` below is its one home.
+/// The thread-local state of the interception; only `thread_state()` below holds it.
 struct C10_EXPORT ThreadState {
   Listener* listener = nullptr;  ///< who is told; null: nobody
   bool inside = false;           ///< an operation is being handled right now
@@ -85,7 +85,8 @@ inline Listener* listener() { return thread_state().listener; }
 void switch_key(bool on);
 
 /// Switches the key off while an operation is handled. Afterwards it is on if someone listens: a listener that left in
-/// the meantime, or died in a scope (`c10::InferenceMode`, autocast) that put the thread's state back, leaves it off.
+/// the meantime, or was removed in a scope (`c10::InferenceMode`, autocast) that put the thread's state back, leaves it
+/// off.
 class Unwatched {
  public:
   Unwatched();

@@ -32,7 +32,7 @@ class Preserved {
 /// What is run, and how.
 struct RunnableId {
   /// `forward`: as the object does it itself. `children`: child by child, where the class derives from `Sequential`.
-  /// `block`: `forward`, in which children without parameters are sought.
+  /// `block`: `forward`, in which children without parameters are looked for.
   enum class Kind { forward, children, block };
   const void* address;  ///< of the object
   Kind kind = Kind::forward;

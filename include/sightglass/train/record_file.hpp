@@ -23,7 +23,8 @@ namespace detail {
 struct LineFormat {
   std::string header;     ///< the first line and its end; empty when there is none
   std::string beginning;  ///< of every other line
-  /// The number of the batch that a line belongs to; throws for lines of another kind of file.
+  /// The number of the batch that a line belongs to. Throws `c10::Error` for lines of another
+  /// kind of file.
   std::function<int64_t(const std::string&)> batch_of;
 };
 

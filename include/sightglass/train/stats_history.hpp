@@ -108,10 +108,10 @@ class StatsHistory {
   /// The numbers of the recorded batches, int64 `[steps]`.
   at::Tensor batches() const { return at::tensor(batches_, at::kLong); }
 
-  /// A layer by name; throws `c10::Error` for an unknown one, with the nearest.
+  /// A layer by name. Throws `c10::Error` for an unknown one, with the nearest.
   LayerStats layer(const std::string& name) const;
 
-  /// The layer number `index`; throws for a number that it does not have.
+  /// The layer number `index`. Throws `c10::Error` for a number that it does not have.
   LayerStats layer(size_t index) const;
 
   /// fastai's `layer_stats`: the rows mean, standard deviation and near-zero share of a layer, each `[steps]`.

@@ -173,7 +173,7 @@ SIGHTGLASS_INLINE void PlaceFinder::seek_around(const std::vector<OnPath>& path,
         return std::make_shared<BlockRunnable>(parent, name_of(path[at]), callable, children);
       });
     } else {
-      place.problem = "it has no parameters, so that it must be sought in the block around it, " +
+      place.problem = "it has no parameters, so that it must be found in the block around it, " +
                       (path[at].path.empty() ? "the model itself" : "\"" + path[at].path + "\"") + ", but ";
       refuse_type(*parent, "its", place);
     }

@@ -21,7 +21,7 @@
 namespace sightglass::detail {
 
 /// The output of a run of the model in which `layer` gives a copy of `activations` at its call number `call`, from 1.
-/// Nobody else hears of it.
+/// Nobody else is told of it.
 at::Tensor forward_with(const Model& model, const at::Tensor& input, const Layer& layer, const at::Tensor& activations,
                         size_t call = 1);
 
@@ -96,7 +96,7 @@ class Runner {
 
   std::shared_ptr<const Split> make_split() const;
 
-  /// What hooks of others would do is no part of the model, so they do not hear of it.
+  /// What hooks of others would do is no part of the model, so they are not told of it.
   Traced traced_run() const;
 
   // ---- Behind a cut.

@@ -15,7 +15,7 @@
 #include "sightglass/trace/learning/module.hpp"
 #include "sightglass/trace/limits.hpp"
 
-/// Where the children without parameters run inside of a block: nothing tells of them, so each is sought by its own
+/// Where the children without parameters run inside of a block: nothing tells of them, so each is found by its own
 /// operations, non-tensor arguments included, outside of the spans of its siblings. It must occur exactly once.
 namespace sightglass::detail {
 

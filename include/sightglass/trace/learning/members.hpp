@@ -12,8 +12,8 @@ struct Members;
 }
 
 /// What a module holds itself, without the recursion, names and dictionaries that LibTorch's public functions make for
-/// each call: for a small network they cost more than its explanation. Modules befriend this template of LibTorch's,
-/// whatever its arguments.
+/// each call: for a small network they cost more than its explanation. This template of LibTorch's is a friend of
+/// modules, whatever its arguments.
 template <>
 struct torch::nn::AnyModuleHolder<sightglass::detail::Members> {
   using NamedTensors = torch::OrderedDict<std::string, at::Tensor>;

@@ -78,8 +78,8 @@ torch::nn::AnyValue run_sequential(torch::nn::SequentialImpl& sequential, torch:
 
 Callable callable_of_sequential();
 
-/// The run of a `Sequential` child by child. For a class derived from it this is not the module's own `forward`, hence
-/// another identity.
+/// The run of a `Sequential` child by child. For a class derived from it this is not the module's own `forward`, so
+/// that it has another identity.
 class SequentialRunnable final : public ModuleRunnable {
  public:
   SequentialRunnable(const std::shared_ptr<torch::nn::Module>& module, std::string name);

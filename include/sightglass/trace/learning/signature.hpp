@@ -132,7 +132,7 @@ class Recorder final : public Listener {
 
   void protect(const OperatorHandle& op, Stack& stack);
 
-  /// Memory that was there before the run; what looks at it later, as a view, is as precious.
+  /// Memory that was there before the run; what looks at it later, as a view, is protected too.
   void note_storage(const at::Tensor& tensor);
 
   bool is_endangered(const at::Tensor& tensor, bool written) const;

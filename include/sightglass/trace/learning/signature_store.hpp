@@ -14,7 +14,7 @@
 
 namespace sightglass::detail {
 
-/// Signatures learned in this process, so that the second guard on a layer pays nothing.
+/// Signatures learned in this process, so that the second guard on a layer costs no trial.
 class C10_EXPORT SignatureStore {
  public:
   static SignatureStore& global() {
