@@ -18,7 +18,7 @@ set(may_opencv train cam model hooks trace)
 
 # LibTorch's state of the thread; trace/scopes.hpp, interceptor.hpp and script.hpp have names for it.
 set(thread_state
-    "tls_|DispatchKey|(InferenceMode|GradMode|NoGradGuard|GraphOptimizerEnabledGuard)[ ({:]|[^a-z_]state\\(\\)\\.(listener|inside)")
+    "tls_|DispatchKey|(InferenceMode|GradMode|NoGradGuard|GraphOptimizerEnabledGuard)[ ({:]|thread_state\\(\\)")
 
 function(complain text)
   message(NOTICE "${text}")

@@ -38,13 +38,13 @@ struct Result {
 /// Explains pictures at the layers, by the methods and for the targets that the command line names.
 class Explainer {
  public:
-  /// @param script in evaluation mode; `path` names it in messages.
-  /// @throws UsageError for an unknown layer, method, class or task; c10::Error for a model of several inputs or
+  /// Throws `UsageError` for an unknown layer, method, class or task, `c10::Error` for a model of several inputs or
   /// outputs.
+  /// @param script in evaluation mode; `path` names it in messages.
   Explainer(const torch::jit::Module& script, const Options& options, Labels labels)
       : script_(script), model_(script), labels_(std::move(labels)), task_(task_called(options.task)) {
     check_signature(script, options.model);
-    if (task_ != Task::untold && task_ != Task::regress) end_ = end_of(script);
+    if (task_ != Task::unknown && task_ != Task::regress) end_ = end_of(script);
     type_ = type_of(script);
     style_.alpha(options.alpha).colour_map(sightglass::colour_map(options.colour_map));
     for (const std::string& name : options.layers) layers_.push_back(layer_called(name));
@@ -56,7 +56,7 @@ class Explainer {
   }
 
   /// Explains each of the input's pictures.
-  /// @throws c10::Error when the model cannot take the input; UsageError when it has no such class.
+  /// Throws `c10::Error` where the model cannot take the input, `UsageError` where it has no such class.
   std::vector<Result> explain(const Input& input, Outputs& outputs) {
     const Run run = run_in_any_precision(input.batch);
     const Figures figures = figures_of(run.output, task_, end_);

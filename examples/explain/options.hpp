@@ -138,7 +138,7 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
 }
 
 /// What the parser cannot tell by itself: the words that may only be left out where a list is asked for.
-/// @throws CLI::ParseError for a missing one, UsageError for a wrong range or task.
+/// Throws `CLI::ParseError` for a missing one, `UsageError` for a wrong range or task.
 inline void check_complete(const Options& options) {
   if (options.range.size() == 2 && !(options.range[0] < options.range[1]))
     throw UsageError("--range: the first value, black, is not below the second, white");

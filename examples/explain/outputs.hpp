@@ -17,8 +17,8 @@ namespace support {
 /// Where pictures and maps are written: never over an input, never twice to one place.
 class Outputs {
  public:
+  /// Throws `UsageError` for an `--out` or `--raw` that cannot serve.
   /// @param inputs all files that are read: pictures, model, labels.
-  /// @throws UsageError for an `--out` or `--raw` that cannot serve.
   Outputs(const Options& options, std::vector<std::string> inputs, size_t picture_count)
       : out_(options.out), raw_(options.raw), inputs_(std::move(inputs)), several_pictures_(picture_count > 1) {
     out_is_file_ = !out_.empty() && names_file("--out", out_, is_picture_name(out_), "a picture's (.png, .jpg, ...)");

@@ -55,7 +55,7 @@ class Learner {
         optimiser_(groups(*net_), torch::optim::AdamWOptions(settings_.rate).eps(1e-5).weight_decay(0.01)) {}
 
   /// Trains what is left to do, and prints a row an epoch. What the convolutions do is recorded beside the checkpoint.
-  /// @throws c10::Error for a checkpoint that is damaged or of another run.
+  /// Throws `c10::Error` for a checkpoint that is damaged or of another run.
   void fit(const PictureSet& set, const Split& split, const Loader::Settings& loading, const fs::path& checkpoint) {
     if (fs::exists(checkpoint)) resume(checkpoint);
     std::printf("%-6s  %-10s  %-10s  %-10s  %s\n%s", "epoch", "train_loss", "valid_loss", "error_rate", "time",

@@ -73,7 +73,7 @@ struct PictureSet {
 
 /// A folder of pictures named as the Oxford-IIIT Pets are: a capital first letter is a cat. Pictures that cannot be
 /// read are named on standard error, counted and left out.
-/// @throws c10::Error for a folder that is missing, without pictures, or without one of each class.
+/// Throws `c10::Error` for a folder that is missing, without pictures, or without one of each class.
 inline PictureSet pets_in(const std::string& folder, int workers) {
   TORCH_CHECK(fs::is_directory(folder), "folder \"", folder, "\": no such folder");
   std::vector<fs::path> paths;

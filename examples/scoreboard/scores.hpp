@@ -40,7 +40,7 @@ class Mean {
 };
 
 /// What insertion, deletion and drop are measured in.
-/// @throws c10::Error for an output without probabilities.
+/// Throws `c10::Error` for an output without probabilities.
 inline torch::Tensor probabilities_of(const torch::Tensor& output, Task task, ModelEnd end) {
   const Figures figures = figures_of(output, task, end);
   TORCH_CHECK(figures.probabilities.defined(),
@@ -68,7 +68,7 @@ class Scoreboard {
   }
 
   /// A picture of one object: the pointing game, and what the score does when the picture is masked.
-  /// @throws c10::Error for a picture that cannot be read, a box outside of it and an unknown class.
+  /// Throws `c10::Error` for a picture that cannot be read, a box outside of it and an unknown class.
   void add_photo(const std::string& path, const BoxedObject& object) {
     bool reference_is_due = true;
     judge(path, object, &Row::photos, [&](Row& row, const Input& input, const sightglass::Explanation& map) {

@@ -84,7 +84,7 @@ class CsvLine {
 enum class Classes { wanted, ignored };
 
 /// Reads a table with the columns file, class_index, x0, y0, x1, y1 (others may be there), pixels of the picture file.
-/// @throws c10::Error when there is no such file, or a column is missing.
+/// Throws `c10::Error` where there is no such file, or a column is missing.
 inline BoxTable read_boxes(const std::string& path, Classes classes = Classes::wanted) {
   std::ifstream stream(path);
   std::string line;

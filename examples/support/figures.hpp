@@ -16,11 +16,11 @@
 namespace support {
 
 /// What a model's output is about, where the command line says so.
-enum class Task { untold, classify, multi_label, binary, regress };
+enum class Task { unknown, classify, multi_label, binary, regress };
 
-/// @throws UsageError for an unknown word, and for tasks that are not served yet.
+/// Throws `UsageError` for an unknown word, and for tasks that are not served yet.
 inline Task task_called(const std::string& word) {
-  static const std::vector<std::pair<std::string, Task>> tasks{{"", Task::untold},
+  static const std::vector<std::pair<std::string, Task>> tasks{{"", Task::unknown},
                                                                {"classify", Task::classify},
                                                                {"multi-label", Task::multi_label},
                                                                {"binary", Task::binary},
@@ -37,14 +37,14 @@ inline Task task_called(const std::string& word) {
 inline void add_task_option(CLI::App& app, std::string& task) {
   app.add_option("--task", task,
                  "What the outputs are: classify (classes that exclude each other), multi-label,\n"
-                 "binary (one output, of the positive class), regress [untold: see Probabilities]")
+                 "binary (one output, of the positive class), regress [unknown: see Probabilities]")
       ->type_name("TASK");
 }
 
 /// The figures of a model's output: its scores, and probabilities where there are any.
 struct Figures {
   torch::Tensor scores;         // [N, outputs] float64, as the model gives them
-  torch::Tensor probabilities;  // [N, outputs] float64; undefined where the scores are none and the task is untold
+  torch::Tensor probabilities;  // [N, outputs] float64; undefined where the scores are none and the task is unknown
   std::string doubt;            // why there are none although the task is told; else empty
 };
 
@@ -74,8 +74,8 @@ inline void add_sigmoids(Figures& figures, ModelEnd end) {
 }  // namespace detail
 
 /// The figures of a model's output.
+/// Throws `UsageError` where the task needs another number of outputs.
 /// @param output `[N, outputs]` or `[N]`, of any floating type.
-/// @throws UsageError where the task needs another number of outputs.
 inline Figures figures_of(const torch::Tensor& output, Task task, ModelEnd end) {
   Figures figures;
   figures.scores = output.detach().to(torch::kCPU, torch::kDouble);

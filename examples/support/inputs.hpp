@@ -65,7 +65,7 @@ inline std::vector<std::string> pictures_in(const std::filesystem::path& folder)
 }  // namespace detail
 
 /// The files that a path of the command line stands for: itself, or a folder's pictures in the order of their names.
-/// @throws c10::Error for a folder without pictures.
+/// Throws `c10::Error` for a folder without pictures.
 inline std::vector<std::string> files_of(const std::string& path) {
   std::error_code unreadable;  // such a path is left to whoever reads it
   if (!std::filesystem::is_directory(path, unreadable)) return {path};
@@ -75,7 +75,7 @@ inline std::vector<std::string> files_of(const std::string& path) {
 }
 
 /// Reads a picture, resized to `size` x `size` and normalised as torchvision does, or an array as it is (`.npy`).
-/// @throws c10::Error when the file is missing, damaged or something else.
+/// Throws `c10::Error` where the file is missing, damaged or something else.
 inline Input read_input(const std::string& path, int64_t size, const sightglass::ImageOptions& options = {}) {
   if (extension_of(path) == ".npy") return detail::read_array(path);
   const cv::Mat photo = sightglass::read_image(path, options);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <c10/util/Exception.h>
+#include <sightglass/hooks/nearest.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -11,7 +12,6 @@
 #include <vector>
 
 #include "errors.hpp"
-#include "nearest.hpp"
 
 namespace support {
 
@@ -47,7 +47,7 @@ class Labels {
   }
 
   /// The class that a text names: an index, or a name (case does not matter).
-  /// @throws UsageError for an unknown name, with the nearest, and for one that several classes have.
+  /// Throws `UsageError` for an unknown name, with the nearest, and for one that several classes have.
   int64_t index(const std::string& text) const {
     if (is_number(text)) return std::stoll(text);
     if (names_.empty())
@@ -55,7 +55,8 @@ class Labels {
     std::vector<size_t> found;
     for (size_t i = 0; i < names_.size(); ++i)
       if (lower(names_[i]) == lower(text)) found.push_back(i);
-    if (found.empty()) throw UsageError("target \"" + text + "\": no such label; nearest: " + nearest(text, names_));
+    if (found.empty())
+      throw UsageError("target \"" + text + "\": no such label; nearest: " + sightglass::nearest(text, names_));
     if (found.size() > 1)
       throw UsageError("target \"" + text + "\": several classes have this label, " + std::to_string(found[0]) +
                        " and " + std::to_string(found[1]) + " among them; give the index");

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "errors.hpp"
-#include "nearest.hpp"
 
 namespace support {
 
@@ -94,11 +93,11 @@ inline std::vector<std::string> method_names() {
   return names;
 }
 
-/// @throws UsageError for an unknown name, with the nearest.
+/// Throws `UsageError` for an unknown name, with the nearest.
 inline const Method& method_called(const std::string& name) {
   for (const Method& entry : methods())
     if (entry.name == name) return entry;
-  throw UsageError("method \"" + name + "\": no such method; nearest: " + nearest(name, method_names()) +
+  throw UsageError("method \"" + name + "\": no such method; nearest: " + sightglass::nearest(name, method_names()) +
                    "; --list-methods lists them all");
 }
 

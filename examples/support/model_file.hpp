@@ -94,7 +94,7 @@ inline std::string why_not_loaded(const std::exception& error) {
 }  // namespace detail
 
 /// Loads a TorchScript file, ready to be explained: on the CPU, in evaluation mode.
-/// @throws c10::Error for a missing or damaged file, and for what is no TorchScript: what it is, and what to do.
+/// Throws `c10::Error` for a missing or damaged file, and for what is no TorchScript: what it is, and what to do.
 inline torch::jit::Module load_model(const std::string& path) {
   std::error_code unknown;
   TORCH_CHECK(fs::exists(path, unknown), "model \"", path, "\": no such file");

@@ -89,7 +89,7 @@ inline torch::Tensor parse_npy(const std::string& bytes) {
 }  // namespace detail
 
 /// Reads a float32 array.
-/// @throws c10::Error for a missing or truncated file, for what is no array, for other types and for Fortran order.
+/// Throws `c10::Error` for a missing or truncated file, for what is no array, for other types and for Fortran order.
 inline torch::Tensor read_npy(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   TORCH_CHECK(stream.good(), "array \"", path, "\": no such file, or it may not be read");

@@ -103,7 +103,7 @@ inline void check_schema(const torch::jit::Module& model, const std::string& pat
 
 }  // namespace detail
 
-/// @throws c10::Error for a model that takes several inputs, or a list or dictionary.
+/// Throws `c10::Error` for a model that takes several inputs, or a list or dictionary.
 inline void check_inputs(const torch::jit::Module& model, const std::string& path) {
   detail::check_schema(model, path, detail::check_takes_one);
 }

@@ -14,6 +14,7 @@
 #include "sightglass/hooks/many.hpp"
 #include "sightglass/hooks/hooked.hpp"
 #include "sightglass/hooks/hook_point.hpp"
+#include "sightglass/hooks/nearest.hpp"
 
 #include "sightglass/model/model.hpp"
 #include "sightglass/model/layer_info.hpp"

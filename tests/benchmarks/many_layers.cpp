@@ -1,7 +1,7 @@
 // What it costs to watch every layer of a deep network: benchmark_many_layers [BLOCKS].
 //
 // Blocks of a linear layer, a norm and a ReLU, four layers with the block itself, small enough that the mechanism and
-// not the arithmetic is seen. Layers are found by name; those without parameters are sought in their block.
+// not the arithmetic is seen. Layers are found by name; those without parameters are found in their block.
 
 #include <cstdio>
 #include <memory>

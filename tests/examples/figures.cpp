@@ -33,19 +33,19 @@ torch::jit::Module ending(const std::string& body) {
 
 TEST_CASE("outputs that are probabilities are shown as they are, whatever the task", "[figures]") {
   const std::vector<double> given{0.7, 0.2, 0.1};
-  CHECK(shares(given, Task::untold) == given);
+  CHECK(shares(given, Task::unknown) == given);
   CHECK(shares(given, Task::classify) == given);
-  const std::vector<double> logs = shares({-0.693147180559945, -1.386294361119891, -1.386294361119891}, Task::untold);
+  const std::vector<double> logs = shares({-0.693147180559945, -1.386294361119891, -1.386294361119891}, Task::unknown);
   REQUIRE(logs.size() == 3);  // ln 1/2, ln 1/4, ln 1/4
   CHECK(logs[0] == Approx(0.5));
   CHECK(logs[2] == Approx(0.25));
 }
 
-TEST_CASE("no probability is made up of scores whose task is untold", "[figures]") {
-  CHECK(shares({8.5, 2.0, -1.0}, Task::untold).empty());
-  CHECK(shares({0.86, 0.72, 0.18}, Task::untold).empty());  // several labels, or coordinates
-  CHECK(shares({0.46}, Task::untold).empty());
-  CHECK(shares({1.0}, Task::untold).empty());  // one output sums to one by itself
+TEST_CASE("no probability is made up of scores whose task is unknown", "[figures]") {
+  CHECK(shares({8.5, 2.0, -1.0}, Task::unknown).empty());
+  CHECK(shares({0.86, 0.72, 0.18}, Task::unknown).empty());  // several labels, or coordinates
+  CHECK(shares({0.46}, Task::unknown).empty());
+  CHECK(shares({1.0}, Task::unknown).empty());  // one output sums to one by itself
   CHECK(shares({8.5, 2.0}, Task::regress).empty());
   CHECK(shares({0.7, 0.3}, Task::regress).empty());
 }
@@ -76,10 +76,10 @@ TEST_CASE("whether numbers in 0 to 1 are probabilities or logits, the end of the
 
 TEST_CASE("rows of half precision sum to one as far as their type tells", "[figures]") {
   const torch::Tensor rows = torch::rand({4, 1000}).mul(3).softmax(1).to(torch::kHalf);
-  CHECK(figures_of(rows, Task::untold, ModelEnd::unknown).probabilities.defined());
-  CHECK_FALSE(figures_of(rows.to(torch::kFloat) * 0.99, Task::untold, ModelEnd::unknown).probabilities.defined());
+  CHECK(figures_of(rows, Task::unknown, ModelEnd::unknown).probabilities.defined());
+  CHECK_FALSE(figures_of(rows.to(torch::kFloat) * 0.99, Task::unknown, ModelEnd::unknown).probabilities.defined());
   const torch::Tensor one_is_none = torch::tensor({{0.5, 0.5}, {0.5, 0.6}});
-  CHECK_FALSE(figures_of(one_is_none, Task::untold, ModelEnd::unknown).probabilities.defined());
+  CHECK_FALSE(figures_of(one_is_none, Task::unknown, ModelEnd::unknown).probabilities.defined());
 }
 
 TEST_CASE("the end of a model is read through what keeps its numbers", "[model_end]") {
@@ -95,7 +95,7 @@ TEST_CASE("the end of a model is read through what keeps its numbers", "[model_e
 }
 
 TEST_CASE("a task that there is not is an error that lists those that there are", "[figures]") {
-  CHECK(support::task_called("") == Task::untold);
+  CHECK(support::task_called("") == Task::unknown);
   CHECK_THROWS_WITH(support::task_called("clasify"), ContainsSubstring("classify, multi-label, binary, regress"));
   CHECK_THROWS_WITH(support::task_called("segment"), ContainsSubstring("Target::segmentation"));
 }

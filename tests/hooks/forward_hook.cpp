@@ -19,7 +19,7 @@ namespace {
 
 /// Nobody listens on this thread, and the key is off.
 bool quiet() {
-  return sg::detail::state().listener == nullptr && !sg::detail::state().inside &&
+  return sg::detail::thread_state().listener == nullptr && !sg::detail::thread_state().inside &&
          !c10::impl::tls_is_dispatch_key_included(sg::detail::intercepted_key);
 }
 
@@ -238,7 +238,7 @@ TEST_CASE("an exception from a hook reaches the caller and leaves the model and 
   });
   for (int call = 0; call < 2; ++call) CHECK_THROWS_WITH(net->forward(x), "a hook's own complaint");
   CHECK(calls == 2);
-  CHECK_FALSE(sg::detail::state().inside);
+  CHECK_FALSE(sg::detail::thread_state().inside);
   CHECK_THROWS_WITH(capture.output(), ContainsSubstring("has not run"));
   angry = false;
   CHECK(identical(net->forward(x), plain));
@@ -274,7 +274,7 @@ TEST_CASE("a shape error inside of a watched layer reaches the caller, and the n
   const Tensor y = net->forward(input());
   const Tensor expected = block.output();
   CHECK_THROWS_AS(net->forward(torch::randn({2, 5, 12, 12})), c10::Error);
-  CHECK_FALSE(sg::detail::state().inside);
+  CHECK_FALSE(sg::detail::thread_state().inside);
   const Tensor x = input();
   CHECK(identical(net->forward(x), net->forward(x)));
   CHECK(block.output().sizes() == expected.sizes());

@@ -58,7 +58,7 @@ TEST_CASE("many guards leave together", "[many]") {
   hooks.remove();
   net->forward(torch::randn({1, 3, 12, 12}));
   CHECK(calls == 3);
-  CHECK(sg::detail::state().listener == nullptr);
+  CHECK(sg::detail::thread_state().listener == nullptr);
 }
 
 TEST_CASE("layers given one by one, and those of a TorchScript model, are watched together", "[many]") {

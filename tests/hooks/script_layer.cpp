@@ -266,7 +266,7 @@ TEST_CASE("the graph optimiser is back when the last guard of a scripted model i
     scripts::run(net, torch::randn({1, 3, 6, 6}));
   }
   CHECK(optimises());
-  CHECK(sg::detail::state().listener == nullptr);
+  CHECK(sg::detail::thread_state().listener == nullptr);
 }
 
 TEST_CASE("a guard outlives its scripted model", "[script]") {

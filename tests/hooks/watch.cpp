@@ -16,7 +16,7 @@ using torch::Tensor;
 namespace {
 
 bool key_on() { return c10::impl::tls_is_dispatch_key_included(sg::detail::intercepted_key); }
-bool quiet() { return sg::detail::state().listener == nullptr && !key_on(); }
+bool quiet() { return sg::detail::thread_state().listener == nullptr && !key_on(); }
 
 /// Counts how many of its kind are alive.
 struct Counted final : sg::detail::Subscriber {

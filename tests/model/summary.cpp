@@ -128,6 +128,17 @@ TEST_CASE("the figures of a small net are those on paper") {
   CHECK(found.not_counted.empty());
 }
 
+TEST_CASE("a run that ignores costs counts none, and notes the same layers") {
+  const support::PaperNet net;
+  const sg::detail::NotingRun run(net, support::PaperNetImpl::picture(), sg::detail::Costs::ignored);
+  CHECK(run.totals().output_shape == sg::summary(net, support::PaperNetImpl::picture()).output_shape);
+  CHECK(run.totals().parameters == 0);
+  CHECK(run.totals().multiply_adds == 0);
+  REQUIRE(run.rows().size() == 4);
+  CHECK(run.as_they_ended().size() == 4);
+  for (const auto& row : run.rows()) CHECK((row.info.parameters == 0 && row.info.multiply_adds == 0));
+}
+
 TEST_CASE("products of activations belong to the block under way, where it is known, and always to the whole") {
   const Transformer net;
   const at::Tensor x = torch::randn({2, 5, 8});

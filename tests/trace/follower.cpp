@@ -46,7 +46,7 @@ TEST_CASE("what was learned of a module is not taken for another at its address"
                                                   [](torch::nn::LinearImpl* layer) { layer->~LinearImpl(); });
   };
   auto layer = make();
-  const void* const id = runnable(layer)->id();
+  const auto id = runnable(layer)->id();
   const auto signature = std::make_shared<sgd::Signature>();
   signature->mode = runnable(layer)->mode();
   store.put(*runnable(layer), signature);

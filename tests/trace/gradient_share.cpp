@@ -10,7 +10,7 @@ namespace {
 struct Gradients {
   int calls = 0;
   Tensor input, output;
-  sgd::GradientShare::Told told() {
+  sgd::GradientShare::Callback told() {
     return [this](const Tensor& grad_input, const Tensor& grad_output) {
       ++calls;
       input = grad_input;

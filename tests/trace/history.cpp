@@ -37,7 +37,7 @@ TEST_CASE("the last 256 events are held, by number", "[history]") {
   history.begin(&other.schema()).results.emplace_back(torch::ones({1}));
   CHECK(history.latest() == 0);
   CHECK(history[0].schema == &other.schema());
-  for (uint64_t i = 1; i < sgd::History::capacity; ++i) history.begin(&op.schema());
+  for (uint64_t i = 1; i < sgd::Limits::history; ++i) history.begin(&op.schema());
   CHECK(history.holds(0));
   CHECK(history.count() == 256);
   sgd::Event& next = history.begin(&op.schema());

@@ -112,7 +112,7 @@ TEST_CASE("a scope puts back who listened before", "[interceptor]") {
   CHECK(outer.seen == Seen{"aten::relu", "aten::exp"});
   CHECK(inner.seen == Seen{"aten::tanh"});
   CHECK_FALSE(key_on());
-  CHECK(sgd::state().listener == nullptr);
+  CHECK(sgd::thread_state().listener == nullptr);
 }
 
 TEST_CASE("a thread that inherits the key but has no listener simply goes on", "[interceptor]") {
@@ -179,7 +179,7 @@ TEST_CASE("an exception of an operation or of a listener leaves the thread as it
     const sgd::Observed scope(angry);
     CHECK_THROWS_WITH(torch::relu(x), ContainsSubstring("not today"));
     CHECK(key_on());
-    CHECK_FALSE(sgd::state().inside);
+    CHECK_FALSE(sgd::thread_state().inside);
     angry.angry = false;
     CHECK_THROWS_AS(torch::matmul(x, torch::ones({3})), c10::Error);
     CHECK(key_on());
@@ -235,7 +235,7 @@ TEST_CASE("the depth of backward nodes is right after a backward pass that throw
   const sgd::BackwardObserver observer;
   const Tensor x = torch::ones({3}).requires_grad_();
   CHECK_THROWS_WITH(Throwing::apply(x).sum().backward(), ContainsSubstring("backward is broken"));
-  CHECK(sgd::state().backward_depth == 0);
+  CHECK(sgd::thread_state().backward_depth == 0);
 }
 
 // Runs alone, in a process of its own: see the next test.

@@ -93,7 +93,7 @@ TEST_CASE("a trial run that throws says why in one line, and leaves everything a
   CHECK_THAT(trial.failure, ContainsSubstring("expected 4D input"));
   CHECK(trial.failure.find('\n') == std::string::npos);
   CHECK(before.difference(support::Snapshot(*norm)) == "");
-  CHECK(sgd::state().listener == nullptr);
+  CHECK(sgd::thread_state().listener == nullptr);
   CHECK_FALSE(c10::impl::tls_is_dispatch_key_included(sgd::intercepted_key));
 }
 

@@ -9,7 +9,7 @@ using torch::Tensor;
 namespace {
 
 /// What LibTorch's public function gives, against what is read directly.
-void check_same(const std::vector<Tensor>& wanted, const sgd::MembersOf::Tensors& found) {
+void check_same(const std::vector<Tensor>& wanted, const sgd::MembersOf::NamedTensors& found) {
   REQUIRE(found.size() == wanted.size());
   for (size_t i = 0; i < wanted.size(); ++i) CHECK(found[i].value().is_same(wanted[i]));
 }

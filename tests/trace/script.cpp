@@ -103,7 +103,7 @@ TEST_CASE("there is one model for each module object, for as long as that lives"
   const auto model = sgd::ScriptModel::of(*net);
   CHECK(sgd::ScriptModel::of(*net) == model);
   CHECK(sgd::ScriptModel::of(copy) != model);
-  CHECK(model->id() == net->_ivalue().get());
+  CHECK(model->id().address == net->_ivalue().get());
   CHECK_FALSE(model->lifetime().expired());
   CHECK(model->state().size() == model->buffers().size() + torch::jit::Module(*net).parameters().size());
   net.reset();

@@ -43,14 +43,15 @@ TEST_CASE("a signature lists a layer's operations, its anchor, its input and its
   CHECK(steps.back() == "aten::relu");
   CHECK(signature.anchor == 1);  // the first operation that reads the weight
   REQUIRE(signature.inputs.size() == 1);
-  CHECK(signature.inputs[0].step == 0);
-  CHECK(signature.inputs[0].argument == 0);
+  REQUIRE(signature.inputs[0].has_value());
+  CHECK(signature.inputs[0]->step == 0);
+  CHECK(signature.inputs[0]->argument == 0);
   REQUIRE(signature.spans.size() == 1);
   const sgd::Span& whole = signature.spans[0];
   CHECK(whole.begin == 0);
   CHECK(whole.end == steps.size());
-  CHECK(whole.inputs[0].step == sgd::Slot::given);
-  CHECK(whole.outputs[0].step == static_cast<int64_t>(steps.size()) - 1);
+  CHECK(whole.inputs[0].kind == sgd::Source::Kind::input);
+  CHECK(whole.outputs[0].step == steps.size() - 1);
   CHECK(whole.outputs[0].index == 0);
 }
 
@@ -95,11 +96,11 @@ TEST_CASE("several results of one operation are told apart", "[signature]") {
     recorder.mark(&place, Side::begin, values);
     recorder.mark(&place, Side::end, values);
   }
-  const auto slots = recorder.take().spans.at(0).outputs;
-  CHECK(slots[0].index == 1);
-  CHECK_FALSE(slots[1].made());
-  CHECK(slots[2].index == 0);
-  CHECK(slots[0].step == slots[2].step);
+  const auto sources = recorder.take().spans.at(0).outputs;
+  CHECK(sources[0].index == 1);
+  CHECK_FALSE(sources[1].made());
+  CHECK(sources[2].index == 0);
+  CHECK(sources[0].step == sources[2].step);
 }
 
 TEST_CASE("a recorded run changes no buffer, and its later reads see its own writes", "[signature]") {

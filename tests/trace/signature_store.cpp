@@ -50,7 +50,7 @@ TEST_CASE("a module that is gone leaves nothing for another at its address", "[s
   // Two objects that lived at one address, one after the other.
   struct Placed final : sgd::Runnable {
     explicit Placed(const void* at) : address(at) {}
-    const void* id() const override { return address; }
+    sightglass::detail::RunnableId id() const override { return {address}; }
     std::weak_ptr<const void> lifetime() const override { return life; }
     std::string describe() const override { return "an object"; }
     std::vector<torch::Tensor> state() const override { return {}; }

@@ -32,12 +32,12 @@ TEST_CASE("a tensor in lists, tuples and dictionaries has a path", "[structure]"
 
 TEST_CASE("the first floating-point tensor is looked at by default", "[structure]") {
   const Tensor number = torch::ones({1}, torch::kLong), score = torch::ones({1});
-  CHECK(sgd::pick_tensor(score, "").is_same(score));
+  CHECK(sgd::pick_tensor(score).is_same(score));
   CHECK(sgd::pick_tensor(score, "0").is_same(score));
-  CHECK(sgd::pick_tensor(sgd::to_value(std::make_tuple(number, score)), "").is_same(score));
-  CHECK_THROWS_WITH(sgd::pick_tensor(sgd::to_value(std::vector<Tensor>{number}), ""),
+  CHECK(sgd::pick_tensor(sgd::to_value(std::make_tuple(number, score))).is_same(score));
+  CHECK_THROWS_WITH(sgd::pick_tensor(sgd::to_value(std::vector<Tensor>{number})),
                     ContainsSubstring("no floating-point tensor"));
-  CHECK_THROWS_WITH(sgd::pick_tensor(c10::IValue(3), ""), ContainsSubstring("no tensor"));
+  CHECK_THROWS_WITH(sgd::pick_tensor(c10::IValue(3)), ContainsSubstring("no tensor"));
   CHECK_THROWS_WITH(sgd::pick_tensor(score, "out"), ContainsSubstring("\"out\""));
 }
 
@@ -59,7 +59,7 @@ TEST_CASE("what is undefined in a tuple is passed over", "[structure]") {
   const Tensor a = torch::ones({1});
   const c10::IValue with_none = c10::ivalue::Tuple::create({c10::IValue(Tensor()), c10::IValue(a)});
   CHECK(sgd::paths_in(with_none) == std::vector<std::string>{"1"});
-  CHECK(sgd::pick_tensor(with_none, "").is_same(a));
+  CHECK(sgd::pick_tensor(with_none).is_same(a));
   CHECK_THROWS_WITH(sgd::pick_tensor(with_none, "2"), ContainsSubstring("\"1\""));
 }
 

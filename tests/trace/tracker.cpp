@@ -28,7 +28,7 @@ std::shared_ptr<sgd::Runnable> runnable(const torch::nn::Linear& layer) {
 }
 
 bool quiet() {
-  return sgd::state().listener == nullptr && !c10::impl::tls_is_dispatch_key_included(sgd::intercepted_key);
+  return sgd::thread_state().listener == nullptr && !c10::impl::tls_is_dispatch_key_included(sgd::intercepted_key);
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ TEST_CASE("a tracker listens while somebody is subscribed, and lets go of all wh
   const auto notes = std::make_shared<Notes>();
   const auto owner = runnable(fc);
   CHECK(quiet());
-  tracker->subscribe(owner, owner->id(), notes);
+  tracker->subscribe(owner, owner->id().address, notes);
   CHECK_FALSE(quiet());
   CHECK_FALSE(tracker->idle());
   const Tensor x = torch::randn({1, 3});
@@ -68,7 +68,7 @@ TEST_CASE("a removal noted on another thread is seen to at the next operation", 
   torch::nn::Linear fc(3, 2);
   const auto tracker = sgd::Tracker::of_thread();
   const auto notes = std::make_shared<Notes>();
-  tracker->subscribe(runnable(fc), runnable(fc)->id(), notes);
+  tracker->subscribe(runnable(fc), runnable(fc)->id().address, notes);
   std::thread([&] {
     notes->remove();
     tracker->note_removal();
@@ -156,10 +156,10 @@ TEST_CASE("a listener that was there before is not pushed aside", "[tracker]") {
   {
     const sgd::Observed scope(silent);
     tracker->subscribe(&place, notes);
-    CHECK(sgd::state().listener == &silent);
+    CHECK(sgd::thread_state().listener == &silent);
     notes->remove();
     tracker->note_removal();
-    CHECK(sgd::state().listener == &silent);
+    CHECK(sgd::thread_state().listener == &silent);
   }
   CHECK(quiet());
 }

@@ -35,7 +35,7 @@ constexpr Tail tail_for<Method, std::void_t<decltype(Method::tail)>> = Method::t
 class Cut {
  public:
   /// `[N, C, *S]`, S one to three spatial dimensions: the layer's output as it left the layer; channels last and tokens
-  /// are seen as maps. Throws where it cannot be told how.
+  /// are seen as maps. Throws `c10::Error` where it cannot be told how.
   at::Tensor activations() const;
   /// The cut with the layer's output in its own shape.
   Cut as_given() const;

@@ -20,7 +20,7 @@ SIGHTGLASS_INLINE at::Tensor logit_of(const at::Tensor& probability) {
 }
 
 /// Boxes `[K, 4]`, labels `[K]`, scores `[K]` of one image, on the CPU, with what tells where each came from.
-struct Candidates {
+struct FoundBoxes {
   at::Tensor boxes, labels, scores;
   at::Tensor rows;  ///< number of the box in the output
 };
@@ -31,7 +31,7 @@ SIGHTGLASS_INLINE at::Tensor corners_of(const at::Tensor& centred) {
 }
 
 /// Of `[boxes, columns]`.
-SIGHTGLASS_INLINE Candidates candidates_in(const at::Tensor& table, BoxLayout layout, int64_t mask_columns) {
+SIGHTGLASS_INLINE FoundBoxes boxes_in(const at::Tensor& table, BoxLayout layout, int64_t mask_columns) {
   const at::Tensor rows = at::arange(table.size(0), at::kLong);
   if (layout == BoxLayout::suppressed)
     return {table.slice(1, 0, 4), table.select(1, 5).round().to(at::kLong), table.select(1, 4), rows};
@@ -43,7 +43,7 @@ SIGHTGLASS_INLINE Candidates candidates_in(const at::Tensor& table, BoxLayout la
 }
 
 /// What is left of the candidates, highest score first.
-SIGHTGLASS_INLINE Candidates chosen(const Candidates& all, bool suppresses, const DetectionOptions& options) {
+SIGHTGLASS_INLINE FoundBoxes chosen(const FoundBoxes& all, bool suppresses, const DetectionOptions& options) {
   at::Tensor kept = (all.scores >= options.score()).nonzero().flatten();
   kept = kept.index_select(0, std::get<1>(all.scores.index_select(0, kept).sort(true, 0, true)));
   if (suppresses && kept.numel() > 0) {
@@ -60,7 +60,7 @@ SIGHTGLASS_INLINE Candidates chosen(const Candidates& all, bool suppresses, cons
 
 /// `score_of(row, label)` gives the target's function.
 template <class ScoreOf>
-std::vector<Detection> as_detections(const Candidates& found, const ScoreOf& score_of) {
+std::vector<Detection> as_detections(const FoundBoxes& found, const ScoreOf& score_of) {
   const at::Tensor boxes = found.boxes.to(at::kDouble).contiguous();
   std::vector<Detection> all;
   for (int64_t i = 0; i < boxes.size(0); ++i) {
@@ -114,7 +114,7 @@ SIGHTGLASS_INLINE std::vector<Detection> detections(const at::Tensor& output, Bo
   TORCH_CHECK(image >= 0 && image < output.size(0), "image: got number ", image, ", the batch has ", output.size(0));
   at::Tensor table = output.detach().select(0, image).to(at::kCPU, at::kFloat);
   if (in_columns) table = table.t();
-  const auto found = detail::chosen(detail::candidates_in(table.contiguous(), layout, options.mask_columns()),
+  const auto found = detail::chosen(detail::boxes_in(table.contiguous(), layout, options.mask_columns()),
                                     layout != BoxLayout::suppressed, options);
   return detail::as_detections(found, [&](int64_t row, int64_t label) {
     return [=](const at::Tensor& given) {
@@ -138,7 +138,7 @@ SIGHTGLASS_INLINE std::vector<Detection> detections(const at::Tensor& boxes, con
       "boxes: got ", boxes.sizes(), ", expected [N, K, 4] for scores ", scores.sizes());
   TORCH_CHECK(image >= 0 && image < scores.size(0), "image: got number ", image, ", the batch has ", scores.size(0));
   const auto of = [&](const at::Tensor& tensor) { return tensor.detach().select(0, image).to(at::kCPU); };
-  const detail::Candidates all{of(boxes), of(labels), of(scores), at::arange(scores.size(1), at::kLong)};
+  const detail::FoundBoxes all{of(boxes), of(labels), of(scores), at::arange(scores.size(1), at::kLong)};
   return detail::as_detections(detail::chosen(all, false, options), [](int64_t row, int64_t /*label*/) {
     return [row](const at::Tensor& given) { return detail::logit_of(given.select(1, row)); };
   });

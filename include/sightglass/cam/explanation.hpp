@@ -9,7 +9,7 @@
 
 namespace sightglass {
 
-/// How a map came out, for each image.
+/// Whether a map says something, or why not, for each image.
 enum class Status {
   ok,
   no_positive_evidence,  ///< nothing in the map speaks for the target: no element is above 0
@@ -62,7 +62,7 @@ class Explanation {
   /// The same in pixels of a picture of another size.
   std::pair<int64_t, int64_t> peak(int64_t image, int64_t height, int64_t width) const;
 
-  /// How the map of one image came out; computed when asked for.
+  /// The status of one image's map; computed when asked for.
   Status status(int64_t image) const;
 
  private:

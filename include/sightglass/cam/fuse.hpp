@@ -21,7 +21,8 @@ enum class Fusion {
 /// One explanation from several of the same batch and target, such as those of several layers.
 ///
 /// Each map is normalised to [0, 1] (tanh: divided by its maximum), enlarged to the size of the largest, and fused
-/// there; scores, targets and input size are the first's. Throws when there is none, or batches differ.
+/// there; scores, targets and input size are the first's. Throws `c10::Error` where there is none, or batches
+/// differ.
 inline Explanation fuse(const std::vector<Explanation>& explanations, Fusion fusion = Fusion::mean) {
   TORCH_CHECK(!explanations.empty(), "explanations: got none; give at least one");
   std::vector<int64_t> size = explanations.front().map().sizes().slice(1).vec();

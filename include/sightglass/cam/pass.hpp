@@ -22,9 +22,9 @@ namespace sightglass {
 /// must be in evaluation mode. A layer that runs several times in one forward is taken at its last call.
 class Pass {
  public:
-  /// `input` `[N, ...]`, as the model takes it. Throws when a layer does not run or gives no `[N, C, *S]`.
-  /// With `Tail::again`, what lies behind a layer can be run again at the price of what lies behind it; else the first
-  /// such run costs a pass more.
+  /// `input` `[N, ...]`, as the model takes it. Throws `c10::Error` where a layer does not run or gives no `[N, C,
+  /// *S]`. With `Tail::again`, what lies behind a layer can be run again at the price of what lies behind it; else the
+  /// first such run costs a pass more.
   Pass(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Tail tail = Tail::once);
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
@@ -33,7 +33,7 @@ class Pass {
   at::Tensor output() const;
   /// How many layers it is open at.
   size_t size() const;
-  /// The name of layer number `layer`. Throws for a number that it does not have.
+  /// The name of layer number `layer`. Throws `c10::Error` for a number that it does not have.
   const std::string& layer_name(size_t layer) const;
 
   /// Whether runs of what lies behind the layer number `layer` cost no more than that; else they are run in full.

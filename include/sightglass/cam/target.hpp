@@ -30,12 +30,12 @@ class Target {
   /// The class with the highest score, for each image. One number an image, `[N]`, is class 0.
   Target();
 
-  /// The same class for all images. Throws when used on an output without that class.
+  /// The same class for all images. Throws `c10::Error` for an output without that class, when it is used.
   template <class Index, class = std::enable_if_t<std::is_integral_v<Index> && !std::is_same_v<Index, bool>>>
   Target(Index index)  // NOLINT(google-explicit-constructor): an index is a target
       : Target(constant(static_cast<int64_t>(index))) {}
 
-  /// One class an image. Throws when used on a batch of another size.
+  /// One class an image. Throws `c10::Error` for a batch of another size, when it is used.
   Target(const std::vector<int64_t>& indices)  // NOLINT(google-explicit-constructor)
       : Target(at::tensor(indices, at::kLong)) {}
   /// The same from an int64 tensor `[N]`.

@@ -49,11 +49,11 @@ class CaptureStore;
 /// Stores what goes into and comes out of a layer, and the gradient of its output: the chapter's `Hook` and `HookBwd`.
 ///
 /// Values are those at the layer's end, also when an operation writes the same memory later; nothing is copied before
-/// such a write. Accessors throw `c10::Error` before the layer has run. Move-only; belongs to the thread that made it;
-/// ends with its scope or `remove()`, after which the values can still be read.
+/// such a write. Move-only; belongs to the thread that made it; ends with its scope or `remove()`, after which the
+/// values can still be read. Accessors throw `c10::Error` before the layer has run.
 class [[nodiscard]] Capture {
  public:
-  /// At a layer that is given by handle, or by `layer(model, name)`. Throws where it cannot be watched.
+  /// At a layer that is given by handle, or by `layer(model, name)`. Throws `c10::Error` where it cannot be watched.
   explicit Capture(const Layer& layer, const CaptureOptions& options = {});
 
   /// The layer called `name` in `model`.

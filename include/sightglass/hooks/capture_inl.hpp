@@ -43,7 +43,7 @@ SIGHTGLASS_INLINE at::Tensor Capture::gradient(const std::string& key) const {
 
 SIGHTGLASS_INLINE std::vector<Capture::Call> Capture::calls() const {
   std::vector<Call> all;
-  for (detail::CaptureStore::Call& call : store_->calls()) all.push_back(std::move(call));
+  for (detail::CaptureStore::StoredCall& call : store_->calls()) all.push_back(std::move(call));
   return all;
 }
 

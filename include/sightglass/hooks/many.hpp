@@ -59,7 +59,7 @@ class [[nodiscard]] Guards {
   const std::vector<RefusedLayer>& refused() const { return refused_; }
   /// The guard number `index`.
   Guard& operator[](size_t index) { return guards_.at(index); }
-  /// The guard of the layer called `name`; throws for an unknown one, with the nearest.
+  /// The guard of the layer called `name`. Throws `c10::Error` for an unknown one, with the nearest.
   Guard& operator[](const std::string& name) {
     for (size_t i = 0; i < names_.size(); ++i) {
       if (names_[i] == name) return guards_[i];

@@ -30,9 +30,9 @@ at::Tensor plane_dot(const at::Tensor& a, const at::Tensor& b);
 /// of its eight neighbours, direct ones weighing 1/6 and diagonal ones 1/12, all removed pixels at once.
 ///
 /// At the edge the mean is over the neighbours there are. The sparse, symmetric, positive definite system is solved by
-/// conjugate gradients, all planes side by side, from the mean of the pixels that are left. Throws where an image has
-/// no pixel left, or the tolerance is not reached. Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy
-/// for Attribution Methods", without their noise; they solve directly, with SciPy.
+/// conjugate gradients, all planes side by side, from the mean of the pixels that are left. Rong et al. 2022, "A
+/// Consistent and Efficient Evaluation Strategy for Attribution Methods", without their noise; they solve directly,
+/// with SciPy. Throws `c10::Error` where an image has no pixel left, or the tolerance is not reached.
 at::Tensor linear_imputation(const at::Tensor& images, const at::Tensor& removed,
                              const LinearImputationOptions& options = {});
 

@@ -23,7 +23,7 @@ struct Box {
 class PointingGame {
  public:
   /// Image number `image` of `explanation`, whose map is enlarged to the picture's `height` and `width`, in which the
-  /// box is. Throws for a box that is empty or not in the picture.
+  /// box is. Throws `c10::Error` for a box that is empty or not in the picture.
   void add(const Explanation& explanation, int64_t image, const Box& box, int64_t height, int64_t width);
 
   /// Pictures whose peak lies in the box.

@@ -22,7 +22,7 @@ namespace sightglass {
 /// memory as the parameters do.
 class RandomisedParameters {
  public:
-  /// Throws for a model without parameters, as a frozen one is.
+  /// Throws `c10::Error` for a model without parameters, as a frozen one is.
   explicit RandomisedParameters(const Model& model);
   RandomisedParameters(const RandomisedParameters&) = delete;
   RandomisedParameters& operator=(const RandomisedParameters&) = delete;

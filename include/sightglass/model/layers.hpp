@@ -16,6 +16,7 @@
 #include "sightglass/model/layer_info.hpp"
 #include "sightglass/model/model.hpp"
 #include "sightglass/model/reshape.hpp"
+#include "sightglass/trace/limits.hpp"
 #include "sightglass/trace/scopes.hpp"
 
 namespace sightglass {
@@ -23,7 +24,7 @@ namespace sightglass {
 /// Where a model is explained unless told otherwise.
 struct Suggestion {
   std::string layer;
-  /// Why a map from there says little; empty where nothing speaks against it.
+  /// Why a map from there says little; empty for a good layer.
   std::string warning;
 };
 
@@ -77,7 +78,7 @@ std::vector<LayerInfo> layers(const Model& model, const at::Tensor& input);
 /// A map has as many dimensions as the input and its proportions, and is not yet one of class scores (as many channels
 /// as the model has classes). A container is preferred to its last child, and what is only passed through (dropout) is
 /// left out, since both give the same. Of a transformer with a class token it is the last norm that the score still
-/// depends on. Throws when there is none. `input` `[N, C, *S]`.
+/// depends on. `input` `[N, C, *S]`. Throws `c10::Error` where there is none.
 Suggestion suggest(const Model& model, const at::Tensor& input);
 
 /// The name of that layer.

@@ -42,9 +42,8 @@ SIGHTGLASS_INLINE const Candidates::Row* Candidates::last_that_matters(
     const std::vector<const Row*>& candidates) const {
   if (candidates.empty()) return nullptr;
   if (!candidates.back()->layout.tokens) return candidates.back();
-  constexpr size_t most = 32;
-  const std::vector<const Row*> latest(
-      candidates.end() - static_cast<std::ptrdiff_t>(std::min(most, candidates.size())), candidates.end());
+  const auto count = static_cast<std::ptrdiff_t>(std::min(Limits::layers_with_gradients, candidates.size()));
+  const std::vector<const Row*> latest(candidates.end() - count, candidates.end());
   const std::vector<char> matters = have_gradients(latest);
   for (const bool norms_only : {true, false}) {
     for (size_t i = latest.size(); i-- > 0;) {
@@ -115,13 +114,13 @@ namespace sightglass {
 
 SIGHTGLASS_INLINE std::vector<LayerInfo> layers(const Model& model, const at::Tensor& input) {
   std::vector<LayerInfo> all;
-  const detail::NotingRun run(model, input);
+  const detail::NotingRun run(model, input, detail::Costs::counted);
   for (const auto* seen : run.as_they_ended()) all.push_back(seen->info);
   return all;
 }
 
 SIGHTGLASS_INLINE Suggestion suggest(const Model& model, const at::Tensor& input) {
-  const detail::NotingRun run(model, input);
+  const detail::NotingRun run(model, input, detail::Costs::ignored);
   const std::optional<Suggestion> best = detail::Candidates(model, input, run).best();
   TORCH_CHECK(
       best.has_value(), "model: none of its layers gives a spatial output [N, C, *S] for an input ", input.sizes(),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -31,9 +32,9 @@ enum class Tail { once, again };
 /// where it takes more than a tensor: `Model(net, [&](const Tensor& x) { return net->forward(x, mask); })`,
 /// `Model(script, [&](const Tensor& x) { return script.forward({x, table}); })`.
 ///
-/// Hooks and captures of yours hear each run of the whole model as it is, by whomever: an explanation's own, those that
-/// a method or a metric adds on other inputs, listing and summing up. They do not hear what lies behind a layer run
-/// again with other activations, nor an `optimised` model.
+/// Hooks and captures of yours hear each run of the whole model as it is, whoever makes it: an explanation's own, those
+/// that a method or a metric adds on other inputs, listing and summing up. They do not hear what lies behind a layer
+/// run again with other activations, nor an `optimised` model.
 class Model {
  public:
   /// From a tensor to what the model gives.
@@ -44,7 +45,8 @@ class Model {
   Model(const Net& net)  // NOLINT(google-explicit-constructor): a network is a model
       : module_(detail::root_of(net)), forward_(forward_of(net)) {}
 
-  /// `forward`: from a tensor to what the model gives. Throws where it, or a module, has no such form.
+  /// `forward`: from a tensor to what the model gives. Throws `c10::Error` where it, or a module, has no such
+  /// form.
   template <class Net, class Fn, class = std::enable_if_t<detail::is_module_like<Net>>>
   Model(const Net& net, Fn forward) : module_(detail::root_of(net)), forward_(as_values(std::move(forward))) {}
 
@@ -76,14 +78,14 @@ class Model {
   /// The same model as it is.
   Model plain() const;
 
-  /// Runs the model; the output that is looked at. Throws where there is none.
+  /// Runs the model; the output that is looked at. Throws `c10::Error` where there is none.
   at::Tensor forward(const at::Tensor& input) const;
 
   /// Runs the model; all that it gives. TorchScript runs operation by operation (no profiling executor), at every call
   /// alike.
   c10::IValue values(const at::Tensor& input) const;
 
-  /// The layer called `name`; throws for an unknown one, with the nearest.
+  /// The layer called `name`. Throws `c10::Error` for an unknown one, with the nearest.
   Layer layer(const std::string& name) const;
   /// A layer given by handle, found again in this model where its place cannot be told by itself (an element of a
   /// `Sequential`).
@@ -97,12 +99,11 @@ class Model {
   /// True where the model or any module in it is in training mode.
   bool is_training() const;
 
-  /// Throws in training mode, in which a forward pass changes the model.
-  ///
-  /// Or where a TorchScript file was traced in it, which `eval()` does not change.
+  /// Throws `c10::Error` in training mode, in which a forward pass changes the model, and for a TorchScript file that
+  /// was traced in it, which `eval()` does not change.
   void check_evaluation() const;
 
-  /// Throws where autograd cannot use a parameter.
+  /// Throws `c10::Error` where autograd cannot use a parameter.
   void check_differentiable() const;
 
   /// Parameters by name, in the order of registration.
@@ -143,7 +144,7 @@ class Model {
   Forward forward_;
   std::shared_ptr<detail::ScriptModel> script_;
   std::shared_ptr<const torch::jit::Module> script_module_;
-  std::string output_;
+  std::optional<std::string> output_;  // none chosen: the first floating-point tensor
   std::shared_ptr<detail::Splits> splits_;
 };
 

@@ -40,7 +40,7 @@ struct Summary {
   /// Operations that ran and multiply matrices inside (`aten::lstm`), which are not counted.
   std::vector<std::string> not_counted;
 
-  /// The layer called `name`. Throws for an unknown one, with the nearest.
+  /// The layer called `name`. Throws `c10::Error` for an unknown one, with the nearest.
   const LayerInfo& operator[](const std::string& name) const;
 
   /// A table in plain text, a line a layer, with the totals below.
@@ -59,9 +59,9 @@ inline std::ostream& operator<<(std::ostream& stream, const Summary& summary) { 
 /// and `einsum` do inside (`Summary::not_counted` names what ran of these). A layer has what reads its weights; a
 /// product of activations belongs to the innermost layer under way, or to the whole where that layer cannot be watched.
 ///
-/// Nothing of the model changes; it runs without gradients.
+/// Nothing of the model changes; it runs without gradients. Throws `c10::Error` in training mode, where the pass would
+/// change batch norm.
 /// @param input `[N, ...]`: all figures are for this batch.
-/// @throws c10::Error in training mode, where the pass would change batch norm.
 Summary summary(const Model& model, const at::Tensor& input);
 
 }  // namespace sightglass

@@ -57,7 +57,7 @@ SIGHTGLASS_INLINE std::string Summary::text() const {
 }
 
 SIGHTGLASS_INLINE Summary summary(const Model& model, const at::Tensor& input) {
-  const detail::NotingRun run(model, input);
+  const detail::NotingRun run(model, input, detail::Costs::counted);
   const auto& totals = run.totals();
   Summary summary{
       {}, input.sizes().vec(), totals.output_shape, totals.parameters, totals.trainable, totals.multiply_adds,

@@ -164,9 +164,9 @@ inline void draw_chart(cv::Mat& canvas, const cv::Rect& box, const std::vector<S
 ///
 /// The axes show all finite values (on a logarithmic axis all above 0); where a value is NaN or infinite, its line has
 /// a gap. Texts are ASCII, other characters become '?'; titles that are too long are cut and ended by "...", names of
-/// lines are cut where they are alike.
+/// lines are cut where they are alike. Throws `c10::Error` where a line has not as many x as y, and for a size below
+/// 120 x 80.
 /// @return `CV_8UC3` BGR of the size that the options ask for.
-/// @throws c10::Error where a line has not as many x as y, and for a size below 120 x 80.
 inline cv::Mat chart(const std::vector<Series>& lines, const ChartOptions& options = ChartOptions()) {
   const cv::Size size = options.size();
   TORCH_CHECK(size.width >= 120 && size.height >= 80, "size: got ", size.width, " x ", size.height,

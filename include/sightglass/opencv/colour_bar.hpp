@@ -13,13 +13,13 @@
 
 namespace sightglass {
 
-/// An upright colour bar with labelled ticks on white, to stand beside an overlay of the same height.
+/// An upright colour bar with labelled ticks on white, to stand beside an overlay of the same height. Throws
+/// `c10::Error` for a smaller height, for low above high, for NaN or infinity.
 ///
 /// @param height in pixels, 40 at least.
 /// @param low, high the values of the lowest and the highest colour, for an overlay the map's smallest and greatest;
 ///   for a signed map -m and m. Equal values, those of a constant map, give one tick.
 /// @return `CV_8UC3` BGR, `height` pixels high, as wide as the labels ask for.
-/// @throws c10::Error for a smaller height, for low above high, for NaN or infinity.
 inline cv::Mat colour_bar(ColourMap map, int height, double low, double high) {
   TORCH_CHECK(height >= 40, "height: is ", height, " pixels; expected 40 at least");
   TORCH_CHECK(std::isfinite(high - low) && low <= high, "colour bar: goes from ", low, " to ", high,

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ namespace detail {
 struct NamedColourMap {
   ColourMap map;
   const char* name;
-  int opencv;  // cv::ColormapTypes, or -1 where OpenCV has none
+  std::optional<int> opencv;  // cv::ColormapTypes, where OpenCV has it
 };
 
 inline constexpr std::array<NamedColourMap, 10> named_colour_maps = {{
@@ -34,8 +35,8 @@ inline constexpr std::array<NamedColourMap, 10> named_colour_maps = {{
     {ColourMap::turbo, "turbo", cv::COLORMAP_TURBO},
     {ColourMap::jet, "jet", cv::COLORMAP_JET},
     {ColourMap::hot, "hot", cv::COLORMAP_HOT},
-    {ColourMap::grey, "grey", -1},
-    {ColourMap::blue_red, "blue-red", -1},
+    {ColourMap::grey, "grey", std::nullopt},
+    {ColourMap::blue_red, "blue-red", std::nullopt},
 }};
 
 inline const NamedColourMap& named(ColourMap map) {
@@ -82,18 +83,16 @@ inline std::vector<std::string> colour_map_names() {
   return names;
 }
 
-/// The colour map of a name; `gray` is `grey`.
-/// @throws c10::Error for an unknown name, with the list of names.
+/// The colour map of a name; `gray` is `grey`. Throws `c10::Error` for an unknown name, with the list of names.
 inline ColourMap colour_map(const std::string& name) {
   for (const detail::NamedColourMap& entry : detail::named_colour_maps)
     if (name == entry.name || (name == "gray" && entry.map == ColourMap::grey)) return entry.map;
   TORCH_CHECK(false, "colour map \"", name, "\": no such map; expected one of ", c10::Join(", ", colour_map_names()));
 }
 
-/// Values as colours, `CV_8UC3` BGR of the same size.
+/// Values as colours, `CV_8UC3` BGR of the same size. Throws `c10::Error` for another type.
 ///
 /// @param values `CV_8UC1`, 0 to 255, or `CV_32FC1`, 0 to 1 (what lies outside is clamped).
-/// @throws c10::Error for another type.
 inline cv::Mat colourise(const cv::Mat& values, ColourMap map = ColourMap::magma) {
   TORCH_CHECK(!values.empty() && (values.type() == CV_8UC1 || values.type() == CV_32FC1),
               "values: ", values.empty() ? "are empty" : "are of type " + cv::typeToString(values.type()),
@@ -105,7 +104,7 @@ inline cv::Mat colourise(const cv::Mat& values, ColourMap map = ColourMap::magma
   else if (map == ColourMap::blue_red)
     cv::applyColorMap(levels, colours, detail::blue_red_table());
   else
-    cv::applyColorMap(levels, colours, detail::named(map).opencv);
+    cv::applyColorMap(levels, colours, detail::named(map).opencv.value());
   return colours;
 }
 

@@ -76,12 +76,12 @@ inline cv::Mat concept_legend(const std::vector<std::string>& labels, int width)
 }  // namespace detail
 
 /// Concepts over the photo, and a legend below it: each pixel in the colour of its strongest concept, the more of it
-/// the stronger; the photo itself in grey, so that each colour is a concept's.
+/// the stronger; the photo itself in grey, so that each colour is a concept's. Throws `c10::Error` for another type or
+/// shape of either, NaN, or labels that are not one for each concept.
 ///
 /// @param photo `CV_8UC3` BGR, or grey `CV_8UC1`.
 /// @param maps `[K, h, w]`, one image of `Concepts::maps`, from 0 to 1; at most ten concepts.
 /// @return `CV_8UC3` BGR, as wide as the photo and higher.
-/// @throws c10::Error for another type or shape of either, NaN, or labels that are not one for each concept.
 inline cv::Mat draw_concepts(const cv::Mat& photo, const torch::Tensor& maps,
                              const ConceptOptions& options = ConceptOptions()) {
   detail::check_picture(photo, "photo");

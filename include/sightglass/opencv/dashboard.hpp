@@ -250,11 +250,11 @@ class Dashboard {
 /// gradients and updates where they were recorded, each layer's distribution (its colourful dimension) where histograms
 /// were, and under them the warnings of `diagnose` in words. Lines are coloured by depth, from blue to red; where there
 /// are more than a list can name, a bar shows the colours from the first layer to the last. Names that are too long
-/// lose the beginning that all share, and their middle, so that each stays another.
+/// lose the beginning that all share, and their middle, so that each stays another. Throws `c10::Error` for a width
+/// below 600.
 ///
 /// @param stats an `ActivationStats`, or what `read_stats` gives; may be empty.
 /// @return `CV_8UC3` BGR, as wide as the options say and as high as it has to be.
-/// @throws c10::Error for a width below 600.
 inline cv::Mat dashboard(const StatsHistory& stats, const DashboardOptions& options = DashboardOptions()) {
   TORCH_CHECK(options.width() >= 600, "width: got ", options.width(), " pixels; expected 600 at least");
   return detail::Dashboard(stats, options).draw();

@@ -162,11 +162,10 @@ inline void draw_titles(cv::Mat& canvas, const GridOptions& options, const GridL
 /// Pictures side by side, row by row, each with its label under it.
 ///
 /// Labels and titles that are too long are made smaller, then cut and ended by "..."; OpenCV's fonts are ASCII, other
-/// characters become '?'.
+/// characters become '?'. Throws `c10::Error` for no tiles, a picture of another type, negative options, or titles that
+/// are not one for each column or row.
 /// @param tiles `CV_8UC3` BGR or grey `CV_8UC1` pictures of any sizes.
 /// @return `CV_8UC3` BGR.
-/// @throws c10::Error for no tiles, a picture of another type, negative options, or titles that are not one for each
-/// column or row.
 inline cv::Mat grid(const std::vector<Tile>& tiles, const GridOptions& options = GridOptions()) {
   TORCH_CHECK(!tiles.empty(), "tiles: are none; expected one picture at least");
   TORCH_CHECK(options.columns() >= 0 && options.gap() >= 0, "grid: columns ", options.columns(), ", gap ",

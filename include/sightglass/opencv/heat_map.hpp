@@ -124,11 +124,10 @@ inline void draw_heat_map(cv::Mat& canvas, const cv::Rect& box, const at::Tensor
 }  // namespace detail
 
 /// A table as coloured patches with axes: fastai's colourful dimension of `stats.hist(i)`, batches along x and
-/// activations along y.
+/// activations along y. Throws `c10::Error` for another shape, and for a size below 120 x 80.
 ///
 /// @param values `[rows, columns]` of any type on any device; row 0 is the lowest. NaN and infinity are grey.
 /// @return `CV_8UC3` BGR of the size that the options ask for.
-/// @throws c10::Error for another shape, and for a size below 120 x 80.
 inline cv::Mat heat_map(const at::Tensor& values, const HeatMapOptions& options = HeatMapOptions()) {
   TORCH_CHECK(values.defined() && values.dim() == 2 && values.numel() > 0,
               "values: ", values.defined() ? "have shape " + c10::str(values.sizes()) : std::string("are undefined"),

@@ -109,7 +109,7 @@ inline cv::Mat decode_image(const std::vector<uchar>& bytes, const std::string& 
   return picture;
 }
 
-/// 8-bit BGRA over a white page, as a viewer shows it: what a transparent pixel hides is often black or rubbish.
+/// 8-bit BGRA over a white page, as a viewer shows it: what a transparent pixel hides is often black or arbitrary.
 inline cv::Mat blend_over_white(const cv::Mat& bgra) {
   cv::Mat bgr(bgra.size(), CV_8UC3);
   for (int y = 0; y < bgra.rows; ++y) {
@@ -157,8 +157,8 @@ inline cv::Mat scale_to_8_bits(const cv::Mat& picture, const ImageOptions& optio
 /// The EXIF orientation is applied. Grey files get three equal channels, 16-bit files are scaled (65535 becomes 255, or
 /// the range that `options` give; without one, a warning where the values lie in less than a quarter of it), alpha is
 /// blended over white (such a file is taken as it lies, without its orientation), of several pages the first is read.
-/// @throws c10::Error when the file is missing, a folder, empty, truncated, not an image, or of floating-point pixels.
-/// A JPEG or PNG counts as truncated when its end marker is missing.
+/// Throws `c10::Error` where the file is missing, a folder, empty, truncated, not an image, or of floating-point
+/// pixels. A JPEG or PNG counts as truncated when its end marker is missing.
 inline cv::Mat read_image(const std::string& path, const ImageOptions& options = ImageOptions()) {
   TORCH_CHECK(options.low() <= options.high(), "range: got ", options.low(), " to ", options.high(),
               "; expected the value that is black, and a higher one that is white");

@@ -73,11 +73,11 @@ inline cv::Mat blend_weights(const cv::Mat& unit, const OverlayOptions& options)
 /// A map over the photo that it explains: scaled to its own range, enlarged to the photo's size, coloured and blended.
 ///
 /// The map is enlarged bilinearly with half-pixel centres, as `interpolate(mode = bilinear, align_corners = false)`.
-/// The defaults are the fastai chapter's `imshow(map, alpha=0.6, interpolation='bilinear', cmap='magma')`.
+/// The defaults are the fastai chapter's `imshow(map, alpha=0.6, interpolation='bilinear', cmap='magma')`. Throws
+/// `c10::Error` for another type or shape of either, for NaN or infinity in the map, for an alpha outside 0 to 1.
 /// @param photo `CV_8UC3` BGR, or grey `CV_8UC1`.
 /// @param map `[h, w]` raw values of any floating type on any device. A constant map counts as zero everywhere.
 /// @return `CV_8UC3` BGR of the photo's size.
-/// @throws c10::Error for another type or shape of either, for NaN or infinity in the map, for an alpha outside 0 to 1.
 inline cv::Mat overlay(const cv::Mat& photo, const torch::Tensor& map,
                        const OverlayOptions& options = OverlayOptions()) {
   detail::check_picture(photo, "photo");

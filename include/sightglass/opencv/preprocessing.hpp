@@ -27,7 +27,7 @@ struct Preprocessing {
   TORCH_ARG(std::vector<double>, mean) = {0, 0, 0};
   /// See `mean`.
   TORCH_ARG(std::vector<double>, std) = {1, 1, 1};
-  /// The order of the network's channels; networks that came from Caffe take `bgr`.
+  /// The order of the network's channels; networks from Caffe take `bgr`.
   TORCH_ARG(ColourOrder, channel_order) = ColourOrder::rgb;
 
  public:
@@ -101,10 +101,10 @@ inline torch::Tensor per_channel(const std::vector<double>& values, const torch:
 ///
 /// The filter is that of Pillow and torchvision: where the picture shrinks, its support grows. Pillow also rounds to 8
 /// bits, between width and height in an order that depends on its version; we do not, so that values differ by 1/255 at
-/// most before normalising.
+/// most before normalising. Throws `c10::Error` for an empty picture, another type, or a preprocessing that makes no
+/// sense.
 /// @param picture `CV_8UC3` in the given `order`, or grey `CV_8UC1`; grey and colour are converted into each other.
 /// @return `[1, 3, H, W]` float32 on the CPU; `[1, 1, H, W]` when the preprocessing has one mean.
-/// @throws c10::Error for an empty picture, another type, or a preprocessing that makes no sense.
 inline torch::Tensor to_tensor(const cv::Mat& picture, const Preprocessing& preprocessing = imagenet(),
                                ColourOrder order = ColourOrder::bgr) {
   detail::check_preprocessing(preprocessing);
@@ -120,11 +120,11 @@ inline torch::Tensor to_tensor(const cv::Mat& picture, const Preprocessing& prep
       .div_(detail::per_channel(preprocessing.std(), pixels.options()));
 }
 
-/// The inverse of `to_tensor`, but for the size: a normalised tensor as a picture in the given `order`.
+/// The inverse of `to_tensor`, but for the size: a normalised tensor as a picture in the given `order`. Throws
+/// `c10::Error` for another shape or type, and where the tensor holds NaN or infinity.
 ///
 /// @param tensor `[C, H, W]` or `[1, C, H, W]` of any floating type on any device; `C` as in the preprocessing.
 /// @return `CV_8UC3`, or `CV_8UC1` when the preprocessing has one mean; values outside 0 to 1 are clamped.
-/// @throws c10::Error for another shape or type, or when the tensor holds NaN or infinity.
 inline cv::Mat to_image(const torch::Tensor& tensor, const Preprocessing& preprocessing = imagenet(),
                         ColourOrder order = ColourOrder::bgr) {
   detail::check_preprocessing(preprocessing);

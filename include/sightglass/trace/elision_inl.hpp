@@ -114,7 +114,7 @@ SIGHTGLASS_INLINE void Elision::operation(const OperatorHandle& op, Stack& stack
     op.callBoxed(stack);
   }
   // Behind the cut nobody needs to listen.
-  if (++position_ > cut_.origin.first) state().listener = nullptr;
+  if (++position_ > cut_.origin.first) thread_state().listener = nullptr;
 }
 
 SIGHTGLASS_INLINE void Elision::fail(const std::string& why) {

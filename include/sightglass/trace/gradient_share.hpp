@@ -18,7 +18,7 @@ namespace sightglass::detail {
 /// the gradient with respect to its input, and the gradient with respect to its output.
 class GradientShare {
  public:
-  using Told = std::function<void(const at::Tensor& grad_input, const at::Tensor& grad_output)>;
+  using Callback = std::function<void(const at::Tensor& grad_input, const at::Tensor& grad_output)>;
 
   GradientShare() = default;
   GradientShare(const GradientShare&) = delete;
@@ -26,18 +26,18 @@ class GradientShare {
   ~GradientShare() { drop(); }
 
   /// The layer begins to read `input`, which has a gradient; it goes on with what is returned.
-  at::Tensor enter(const at::Tensor& input, const Told& told);
+  at::Tensor enter(const at::Tensor& input, const Callback& told);
 
   /// The layer has ended with `output`, which may be undefined.
-  void leave(const at::Tensor& output, const Told& told);
+  void leave(const at::Tensor& output, const Callback& told);
 
   /// The call did not come to its end.
   void drop();
 
  private:
   /// What the functions in the graph share; it holds no tensor of the graph, which would hold itself.
-  struct Call {
-    void tell_input(const at::Tensor& gradient, const Told& told);
+  struct Shared {
+    void tell_input(const at::Tensor& gradient, const Callback& told);
     /// Nothing flowed back through the output: others of the layer have been used.
     at::Tensor output_gradient();
 
@@ -50,7 +50,7 @@ class GradientShare {
     at::Tensor of_output;
   };
 
-  std::shared_ptr<Call> call_;
+  std::shared_ptr<Shared> shared_;
   at::Tensor input_;
   uint32_t version_ = 0;
   std::vector<Detour> detours_;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/trace/limits.hpp"
 #include "sightglass/trace/tensors.hpp"
 
 /// The most recent operations of a thread, so that a layer that is recognised at its second or tenth operation can
@@ -56,18 +57,16 @@ struct Event {
   void clear();
 };
 
-/// The last `capacity` events; each has a number that counts from the first.
+/// The last `Limits::history` events; each has a number that counts from the first.
 class History {
  public:
-  static constexpr uint64_t capacity = 256;
-
   Event& begin(const c10::FunctionSchema* schema);
 
   uint64_t count() const { return count_; }
   uint64_t latest() const { return count_ - 1; }
-  bool holds(uint64_t number) const { return number < count_ && number + capacity >= count_; }
-  const Event& operator[](uint64_t number) const { return ring_[number % capacity]; }
-  Event& operator[](uint64_t number) { return ring_[number % capacity]; }
+  bool holds(uint64_t number) const { return number < count_ && number + Limits::history >= count_; }
+  const Event& operator[](uint64_t number) const { return ring_[number % Limits::history]; }
+  Event& operator[](uint64_t number) { return ring_[number % Limits::history]; }
 
   /// Result `index` of event `number` as the operation left it; undefined when it is gone, or was written since and no
   /// later operation saved it before.
@@ -77,7 +76,7 @@ class History {
   void clear();
 
  private:
-  std::array<Event, capacity> ring_;
+  std::array<Event, Limits::history> ring_;
   uint64_t count_ = 0;
 };
 

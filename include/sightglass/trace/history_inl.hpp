@@ -49,7 +49,7 @@ SIGHTGLASS_INLINE void Event::clear() {
 }
 
 SIGHTGLASS_INLINE Event& History::begin(const c10::FunctionSchema* schema) {
-  Event& event = ring_[count_++ % capacity];
+  Event& event = ring_[count_++ % Limits::history];
   event.clear();
   event.schema = schema;
   return event;

@@ -65,7 +65,7 @@ class Onlooker : public Listener {
   Listener* next_;
 };
 
-/// The thread-local state of the interception; `state()` below is its one home.
+/// The thread-local state of the interception; only `thread_state()` below holds it.
 struct C10_EXPORT ThreadState {
   Listener* listener = nullptr;  ///< who is told; null: nobody
   bool inside = false;           ///< an operation is being handled right now
@@ -73,19 +73,20 @@ struct C10_EXPORT ThreadState {
 };
 
 /// Default visibility: two shared libraries of one process must have one state, not two.
-C10_EXPORT inline ThreadState& state() {
+C10_EXPORT inline ThreadState& thread_state() {
   thread_local ThreadState of_thread;
   return of_thread;
 }
 
 /// Who is told on this thread; null: nobody.
-inline Listener* listener() { return state().listener; }
+inline Listener* listener() { return thread_state().listener; }
 
 /// Included or not, never excluded: exclusion would win over the inclusion that a probe inside an operation needs.
 void switch_key(bool on);
 
 /// Switches the key off while an operation is handled. Afterwards it is on if someone listens: a listener that left in
-/// the meantime, or died in a scope (`c10::InferenceMode`, autocast) that put the thread's state back, leaves it off.
+/// the meantime, or was removed in a scope (`c10::InferenceMode`, autocast) that put the thread's state back, leaves it
+/// off.
 class Unwatched {
  public:
   Unwatched();
@@ -104,7 +105,7 @@ void intercept(const OperatorHandle& op, Stack* stack);
 void register_fallback();
 
 /// True while a backward node runs on this thread. Its operations read parameters, but no layer begins there.
-inline bool in_backward() { return state().backward_depth > 0; }
+inline bool in_backward() { return thread_state().backward_depth > 0; }
 
 /// Has LibTorch tell us when backward nodes run on this thread (on the CPU they run on the thread that calls
 /// `backward`).

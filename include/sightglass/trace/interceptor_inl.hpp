@@ -26,15 +26,17 @@ SIGHTGLASS_INLINE void Onlooker::run(const OperatorHandle& op, Stack& stack) con
 
 SIGHTGLASS_INLINE void switch_key(bool on) { c10::impl::tls_set_dispatch_key_included(intercepted_key, on); }
 
-SIGHTGLASS_INLINE Unwatched::Unwatched() : was_inside_(std::exchange(state().inside, true)) { switch_key(false); }
+SIGHTGLASS_INLINE Unwatched::Unwatched() : was_inside_(std::exchange(thread_state().inside, true)) {
+  switch_key(false);
+}
 
 SIGHTGLASS_INLINE Unwatched::~Unwatched() {
-  state().inside = was_inside_;
-  switch_key(!was_inside_ && state().listener != nullptr);
+  thread_state().inside = was_inside_;
+  switch_key(!was_inside_ && thread_state().listener != nullptr);
 }
 
 SIGHTGLASS_INLINE void intercept(const OperatorHandle& op, Stack* stack) {
-  Listener* const listener = state().listener;
+  Listener* const listener = thread_state().listener;
   const Unwatched off;
   if (listener == nullptr) {
     op.callBoxed(*stack);
@@ -66,10 +68,10 @@ SIGHTGLASS_INLINE BackwardObserver::BackwardObserver()
     : handle_(at::addThreadLocalCallback(
           at::RecordFunctionCallback(
               [](const at::RecordFunction&) -> std::unique_ptr<at::ObserverContext> {
-                ++state().backward_depth;
+                ++thread_state().backward_depth;
                 return nullptr;
               },
-              [](const at::RecordFunction&, at::ObserverContext*) { --state().backward_depth; })
+              [](const at::RecordFunction&, at::ObserverContext*) { --thread_state().backward_depth; })
               .scopes({at::RecordScope::BACKWARD_FUNCTION}))) {}
 
 SIGHTGLASS_INLINE BackwardObserver::~BackwardObserver() {
@@ -78,19 +80,20 @@ SIGHTGLASS_INLINE BackwardObserver::~BackwardObserver() {
 
 SIGHTGLASS_INLINE void listen(Listener* listener) {
   register_fallback();
-  state().listener = listener;
-  if (!state().inside) switch_key(listener != nullptr);
+  thread_state().listener = listener;
+  if (!thread_state().inside) switch_key(listener != nullptr);
 }
 
 SIGHTGLASS_INLINE Observed::Observed(Listener& listener)
-    : outer_(std::exchange(state().listener, &listener)), was_inside_(std::exchange(state().inside, false)) {
+    : outer_(std::exchange(thread_state().listener, &listener)),
+      was_inside_(std::exchange(thread_state().inside, false)) {
   register_fallback();
   switch_key(true);
 }
 
 SIGHTGLASS_INLINE Observed::~Observed() {
-  state().listener = outer_;
-  state().inside = was_inside_;
+  thread_state().listener = outer_;
+  thread_state().inside = was_inside_;
   switch_key(!was_inside_ && outer_ != nullptr);
 }
 

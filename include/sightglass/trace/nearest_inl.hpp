@@ -21,9 +21,24 @@ SIGHTGLASS_INLINE size_t edit_distance(const std::string& a, const std::string& 
   return row[b.size()];
 }
 
+SIGHTGLASS_INLINE std::string letters_of(const std::string& text) {
+  std::string letters;
+  for (const unsigned char letter : text) {
+    if (std::isalnum(letter) != 0 || letter == '.' || letter >= 0x80)
+      letters += static_cast<char>(std::tolower(letter));
+  }
+  return letters;
+}
+
 SIGHTGLASS_INLINE std::string nearest(const std::string& wanted, const std::vector<std::string>& names) {
-  std::vector<std::pair<size_t, const std::string*>> ranked;
-  for (const std::string& name : names) ranked.emplace_back(edit_distance(wanted, name), &name);
+  using Rank = std::pair<size_t, size_t>;  // edits, and the length of those that need none
+  const std::string word = letters_of(wanted);
+  std::vector<std::pair<Rank, const std::string*>> ranked;
+  for (const std::string& name : names) {
+    const std::string letters = letters_of(name);
+    const bool holds = letters.find(word) != std::string::npos;
+    ranked.emplace_back(holds ? Rank(0, letters.size()) : Rank(edit_distance(word, letters), 0), &name);
+  }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::string list;
   for (size_t i = 0; i < std::min<size_t>(3, ranked.size()); ++i)

@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "sightglass/inline.hpp"
@@ -27,6 +29,22 @@ class Preserved {
   virtual bool put_back() = 0;
 };
 
+/// What is run, and how.
+struct RunnableId {
+  /// `forward`: as the object does it itself. `children`: child by child, where the class derives from `Sequential`.
+  /// `block`: `forward`, in which children without parameters are looked for.
+  enum class Kind { forward, children, block };
+  const void* address;  ///< of the object
+  Kind kind = Kind::forward;
+
+  friend bool operator==(const RunnableId& a, const RunnableId& b) {
+    return a.address == b.address && a.kind == b.kind;
+  }
+  friend bool operator<(const RunnableId& a, const RunnableId& b) {
+    return std::tie(a.address, a.kind) < std::tie(b.address, b.kind);
+  }
+};
+
 /// Something whose operations are learned by running it once: a `torch::nn` layer, or a TorchScript model.
 class Runnable {
  public:
@@ -35,8 +53,8 @@ class Runnable {
   Runnable& operator=(const Runnable&) = delete;
   virtual ~Runnable() = default;
 
-  /// The object's address; the same for two runnables of one layer.
-  virtual const void* id() const = 0;
+  /// The same for two runnables of one layer that run it in the same way.
+  virtual RunnableId id() const = 0;
   /// Expires with the object, after which its address may be another's.
   virtual std::weak_ptr<const void> lifetime() const = 0;
   /// For messages: `layer "fc" (torch::nn::LinearImpl)`.
@@ -53,8 +71,8 @@ class Runnable {
 
   /// True where calls say themselves when they begin, so that none has to be recognised by what it reads.
   virtual bool announces_calls() const { return false; }
-  /// The announced call under way on this thread: another number for each, 0 for none.
-  virtual uint64_t announced_call() const { return 0; }
+  /// The announced call under way on this thread: another number for each.
+  virtual std::optional<uint64_t> announced_call() const { return std::nullopt; }
   /// What the announced call was given.
   virtual std::vector<at::Tensor> announced_inputs() const { return {}; }
   /// What to do where it cannot be followed from outside; a clause that completes an error.

@@ -28,7 +28,7 @@ SIGHTGLASS_INLINE std::string one_line(const std::string& message) {
 }
 
 SIGHTGLASS_INLINE void announce(const void* place, Side side, std::vector<at::Tensor>& values) {
-  if (Listener* const listener = state().listener) listener->mark(place, side, values);
+  if (Listener* const listener = thread_state().listener) listener->mark(place, side, values);
 }
 
 }  // namespace sightglass::detail

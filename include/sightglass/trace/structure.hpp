@@ -133,8 +133,8 @@ std::string quoted_list(const std::vector<std::string>& names);
 size_t index_of_output(const std::string& whom, std::vector<std::string> paths, size_t count,
                        const std::string& wanted);
 
-/// The tensor at `wanted`; empty: the first floating-point one. Throws where there is none, and says what there is.
-at::Tensor pick_tensor(const c10::IValue& value, const std::string& wanted);
+/// The tensor at `wanted`, else the first floating-point one. Throws where there is none, and says what there is.
+at::Tensor pick_tensor(const c10::IValue& value, const std::optional<std::string>& wanted = std::nullopt);
 
 }  // namespace sightglass::detail
 

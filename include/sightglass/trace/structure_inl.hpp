@@ -62,8 +62,8 @@ SIGHTGLASS_INLINE size_t index_of_output(const std::string& whom, std::vector<st
   return *index;
 }
 
-SIGHTGLASS_INLINE at::Tensor pick_tensor(const c10::IValue& value, const std::string& wanted) {
-  if (value.isTensor() && (wanted.empty() || wanted == "0")) return value.toTensor();
+SIGHTGLASS_INLINE at::Tensor pick_tensor(const c10::IValue& value, const std::optional<std::string>& wanted) {
+  if (value.isTensor() && (!wanted || wanted == "0")) return value.toTensor();
   std::vector<std::string> paths;
   std::vector<at::Tensor> tensors;
   for_each_path(value, "", [&](const std::string& path, const at::Tensor& tensor) {
@@ -71,15 +71,15 @@ SIGHTGLASS_INLINE at::Tensor pick_tensor(const c10::IValue& value, const std::st
     tensors.push_back(tensor);
   });
   if (value.isTensor()) paths = {"0"};
-  if (wanted.empty()) {
+  if (!wanted) {
     for (const at::Tensor& tensor : tensors) {
       if (tensor.is_floating_point()) return tensor;
     }
     TORCH_CHECK(false, "model: it gives ", tensors.empty() ? "no tensor" : "no floating-point tensor",
                 "; a score to explain must be one");
   }
-  const std::optional<size_t> index = index_of_path(paths, paths.size(), wanted);
-  TORCH_CHECK(index.has_value(), "output \"", wanted, "\": the model gives no such tensor; it gives ",
+  const std::optional<size_t> index = index_of_path(paths, paths.size(), *wanted);
+  TORCH_CHECK(index.has_value(), "output \"", *wanted, "\": the model gives no such tensor; it gives ",
               quoted_list(paths));
   return tensors[*index];
 }

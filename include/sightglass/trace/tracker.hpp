@@ -16,6 +16,7 @@
 #include "sightglass/inline.hpp"
 #include "sightglass/trace/elision.hpp"
 #include "sightglass/trace/learning/follower.hpp"
+#include "sightglass/trace/limits.hpp"
 
 /// All that is watched on one thread: it listens while there is somebody to tell.
 namespace sightglass::detail {

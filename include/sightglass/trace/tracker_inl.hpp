@@ -17,7 +17,7 @@ SIGHTGLASS_INLINE std::shared_ptr<Tracker> Tracker::of_thread() { return here();
 SIGHTGLASS_INLINE Tracker::Tracker() = default;
 
 SIGHTGLASS_INLINE Tracker::~Tracker() {
-  if (state().listener == this) listen(nullptr);
+  if (thread_state().listener == this) listen(nullptr);
 }
 
 SIGHTGLASS_INLINE void Tracker::subscribe(std::shared_ptr<Runnable> owner, const void* place,
@@ -129,10 +129,10 @@ SIGHTGLASS_INLINE std::vector<std::shared_ptr<Subscriber>> Tracker::subscribers_
 SIGHTGLASS_INLINE Tracker::Handling::Handling(bool& flag) : flag_(flag), before_(std::exchange(flag, true)) {}
 
 SIGHTGLASS_INLINE void Tracker::start() {
-  if (state().listener == nullptr) {
+  if (thread_state().listener == nullptr) {
     if (observer_ == nullptr) observer_ = std::make_unique<BackwardObserver>();
   }
-  if (state().listener == nullptr || state().listener == this) listen(this);
+  if (thread_state().listener == nullptr || thread_state().listener == this) listen(this);
 }
 
 SIGHTGLASS_INLINE void Tracker::note_readers(Follower& follower) {
@@ -161,7 +161,7 @@ SIGHTGLASS_INLINE void Tracker::purge() {
   if (followers_.empty() && marked_.empty()) {
     history_.clear();
     oldest_kept_ = 0;
-    if (state().listener == this) listen(nullptr);
+    if (thread_state().listener == this) listen(nullptr);
   }
 }
 
@@ -228,7 +228,7 @@ SIGHTGLASS_INLINE void Tracker::record_results(const OperatorHandle& op, const S
 SIGHTGLASS_INLINE void Tracker::let_go_of_the_past() {
   size_t recent = 0;
   for (const auto& follower : followers_) recent = std::max(recent, follower->recent());
-  if (history_.count() > History::capacity) oldest_kept_ = std::max(oldest_kept_, history_.count() - History::capacity);
+  if (history_.count() > Limits::history) oldest_kept_ = std::max(oldest_kept_, history_.count() - Limits::history);
   while (oldest_kept_ + recent <= history_.count() && oldest_kept_ < history_.count()) {
     history_[oldest_kept_++].let_go();
   }

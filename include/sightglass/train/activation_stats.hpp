@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,7 +53,7 @@ struct ActivationStatsOptions {
 };
 
 /// fastai's `ActivationStats`: watches a model learn. Statistics of what its layers give (their last call) in every
-/// n-th batch of a training loop, on an unchanged model; the weights come out as they would without it.
+/// n-th batch of a training loop, on an unchanged model; the weights become what they would be without it.
 ///
 ///     sg::ActivationStats stats(net, sg::ActivationStatsOptions().every(20));
 ///     const auto fit = stats.fit();
@@ -65,7 +66,8 @@ struct ActivationStatsOptions {
 /// began it; keeps the model alive.
 class ActivationStats : public StatsHistory {
  public:
-  /// Watches `model`: a handle, a shared pointer, or the module itself. Throws for layers that cannot be watched.
+  /// Watches `model`: a handle, a shared pointer, or the module itself. Throws `c10::Error` for layers that cannot
+  /// be watched.
   template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
   explicit ActivationStats(const Model& model, const ActivationStatsOptions& options = {})
       : ActivationStats(detail::root_of(model), options, 0) {}
@@ -79,9 +81,9 @@ class ActivationStats : public StatsHistory {
   void before_fit(int64_t first_batch);
   /// Before the forward pass.
   void before_batch();
-  /// After the optimiser's step: records the batch, and throws where a file cannot be written.
+  /// After the optimiser's step: records the batch. Throws `c10::Error` where a file cannot be written.
   void after_batch();
-  /// The present batch has come to nothing: it leaves no record and does not count.
+  /// The present batch is given up: it leaves no record and does not count.
   void drop_batch();
   /// Ends the training; a batch that has not ended leaves no record.
   void after_fit() { drop_batch(); }

@@ -78,7 +78,7 @@ SIGHTGLASS_INLINE ActivationStats::ActivationStats(std::shared_ptr<torch::nn::Mo
       weights_.emplace_back(module ? module->parameters() : std::vector<at::Tensor>());
     }
   }
-  int64_t last = -1;
+  std::optional<int64_t> last;
   if (const auto& file = options.json_lines_; !file.path.empty()) {
     json_lines_ = std::make_unique<detail::RecordFile>(
         file.path, file.existing, detail::LineFormat{"", detail::json_beginning, detail::batch_of_json_line});
@@ -90,7 +90,7 @@ SIGHTGLASS_INLINE ActivationStats::ActivationStats(std::shared_ptr<torch::nn::Mo
                                                 detail::LineFormat{detail::csv_header(), "", detail::batch_of_csv_row});
     last = std::max(last, csv_->last_batch());
   }
-  batches_.start_at(last + 1);
+  batches_.start_at(last ? *last + 1 : 0);
 }
 
 SIGHTGLASS_INLINE void ActivationStats::after_batch() {

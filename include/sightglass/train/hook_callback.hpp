@@ -87,7 +87,7 @@ class HookCallback {
   void before_batch() { batches_.begin(); }
   /// After the optimiser's step.
   void after_batch() { batches_.end(); }
-  /// The present batch has come to nothing: its hooks end, and it does not count.
+  /// The present batch is given up: its hooks end, and it does not count.
   void drop_batch() { batches_.drop(); }
   /// Ends the training.
   void after_fit();

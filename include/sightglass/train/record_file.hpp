@@ -7,6 +7,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +23,8 @@ namespace detail {
 struct LineFormat {
   std::string header;     ///< the first line and its end; empty when there is none
   std::string beginning;  ///< of every other line
-  /// The number of the batch that a line belongs to; throws for lines of another kind of file.
+  /// The number of the batch that a line belongs to. Throws `c10::Error` for lines of another
+  /// kind of file.
   std::function<int64_t(const std::string&)> batch_of;
 };
 
@@ -39,8 +41,8 @@ class RecordFile {
   /// Cuts off the batches from number `batch` on.
   void forget_from(int64_t batch);
 
-  /// The number of the last batch when the file was opened; -1 when it had none.
-  int64_t last_batch() const { return last_batch_; }
+  /// The number of the last batch when the file was opened; none when it had none.
+  std::optional<int64_t> last_batch() const { return last_batch_; }
 
  private:
   struct Line {
@@ -65,7 +67,7 @@ class RecordFile {
   std::string path_;
   LineFormat format_;
   std::ofstream file_;
-  int64_t last_batch_ = -1;
+  std::optional<int64_t> last_batch_;
 };
 
 }  // namespace detail

@@ -62,7 +62,7 @@ class RecordedBatches {
   bool begin();
   /// Returns whether it was.
   bool end();
-  /// The batch has come to nothing: takes the guards away and does not count it.
+  /// The batch is given up: takes the guards away and does not count it.
   bool drop();
 
   bool recording() const { return guards_ != nullptr; }

@@ -108,10 +108,10 @@ class StatsHistory {
   /// The numbers of the recorded batches, int64 `[steps]`.
   at::Tensor batches() const { return at::tensor(batches_, at::kLong); }
 
-  /// A layer by name; throws `c10::Error` for an unknown one, with the nearest.
+  /// A layer by name. Throws `c10::Error` for an unknown one, with the nearest.
   LayerStats layer(const std::string& name) const;
 
-  /// The layer number `index`; throws for a number that it does not have.
+  /// The layer number `index`. Throws `c10::Error` for a number that it does not have.
   LayerStats layer(size_t index) const;
 
   /// fastai's `layer_stats`: the rows mean, standard deviation and near-zero share of a layer, each `[steps]`.
@@ -127,13 +127,13 @@ class StatsHistory {
   void forget_from(int64_t batch);
 
  private:
-  using Series = std::vector<LayerRecord>;
+  using Records = std::vector<LayerRecord>;
 
   /// Steps without one are rows of zeros.
-  static at::Tensor histograms_of(const Series& series);
+  static at::Tensor histograms_of(const Records& records);
 
   std::vector<std::string> names_;
-  std::vector<Series> series_;
+  std::vector<Records> records_;
   std::vector<int64_t> batches_;
 };
 

@@ -31,20 +31,20 @@ SIGHTGLASS_INLINE LayerStats StatsHistory::layer(const std::string& name) const 
 
 SIGHTGLASS_INLINE LayerStats StatsHistory::layer(size_t index) const {
   TORCH_CHECK(index < size(), "layer: got index ", index, "; there are ", size(), " layers");
-  const Series& series = series_[index];
+  const Records& records = records_[index];
   LayerStats stats;
   stats.table_ = at::full({steps(), static_cast<int64_t>(figure_count)}, std::nan(""), at::kFloat);
   auto cells = stats.table_.accessor<float, 2>();
   for (int64_t step = 0; step < steps(); ++step) {
     for (size_t i = 0; i < figure_count; ++i) {
-      const auto& value = series[static_cast<size_t>(step)].figures[i];
+      const auto& value = records[static_cast<size_t>(step)].figures[i];
       if (!value) continue;
       stats.present_[i] = true;
       cells[step][static_cast<int64_t>(i)] = *value;
     }
-    stats.dead_.push_back(series[static_cast<size_t>(step)].dead);
+    stats.dead_.push_back(records[static_cast<size_t>(step)].dead);
   }
-  stats.histograms_ = histograms_of(series);
+  stats.histograms_ = histograms_of(records);
   return stats;
 }
 
@@ -66,27 +66,27 @@ SIGHTGLASS_INLINE void StatsHistory::append(const BatchRecord& record) {
     while (index < names_.size() && names_[index] != layer.name) ++index;
     if (index == names_.size()) {
       names_.push_back(layer.name);
-      series_.emplace_back(batches_.size());
+      records_.emplace_back(batches_.size());
     }
-    series_[index].push_back(layer);
-    series_[index].back().name.clear();
+    records_[index].push_back(layer);
+    records_[index].back().name.clear();
   }
   batches_.push_back(record.batch);
-  for (Series& series : series_) series.resize(batches_.size());
+  for (Records& records : records_) records.resize(batches_.size());
 }
 
 SIGHTGLASS_INLINE void StatsHistory::forget_from(int64_t batch) {
   while (!batches_.empty() && batches_.back() >= batch) batches_.pop_back();
-  for (Series& series : series_) series.resize(batches_.size());
+  for (Records& records : records_) records.resize(batches_.size());
 }
 
-SIGHTGLASS_INLINE at::Tensor StatsHistory::histograms_of(const Series& series) {
+SIGHTGLASS_INLINE at::Tensor StatsHistory::histograms_of(const Records& records) {
   size_t bins = 0;
-  for (const LayerRecord& record : series) bins = std::max(bins, record.histogram.size());
+  for (const LayerRecord& record : records) bins = std::max(bins, record.histogram.size());
   if (bins == 0) return {};
-  at::Tensor all = at::full({static_cast<int64_t>(series.size()), static_cast<int64_t>(bins)}, 0, at::kFloat);
-  for (size_t step = 0; step < series.size(); ++step) {
-    const std::vector<float>& row = series[step].histogram;
+  at::Tensor all = at::full({static_cast<int64_t>(records.size()), static_cast<int64_t>(bins)}, 0, at::kFloat);
+  for (size_t step = 0; step < records.size(); ++step) {
+    const std::vector<float>& row = records[step].histogram;
     std::copy(row.begin(), row.end(), all.data_ptr<float>() + step * bins);
   }
   return all;

@@ -53,9 +53,9 @@ FileKind kind_of(FileReader& file);
 
 }  // namespace detail
 
-/// What the file at `path` is, told from its bytes: names lie, and downloads leave all sorts of things under them.
-/// @throws c10::Error with the path for a file that is missing or cannot be read, and for a zip file whose directory is
-/// truncated or damaged.
+/// What the file at `path` is, told from its bytes: names can be wrong, and downloads leave all sorts of things under
+/// them. Throws `c10::Error` with the path for a file that is missing or cannot be read, and for a zip file whose
+/// directory is truncated or damaged.
 FileKind file_kind(const std::string& path);
 
 }  // namespace sightglass

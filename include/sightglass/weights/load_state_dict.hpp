@@ -26,7 +26,7 @@ enum class TypeMismatch { refused, converted };
 struct LoadOptions {
   TORCH_ARG(Strictness, strictness) = Strictness::strict;
   TORCH_ARG(TypeMismatch, type_mismatch) = TypeMismatch::refused;
-  /// Under which key a checkpoint has the state dict; empty: it is sought, see `read_state_dict`.
+  /// Under which key a checkpoint has the state dict; empty: it is looked for, see `read_state_dict`.
   TORCH_ARG(std::string, key);
   /// What the wanted names begin with in the file and not in the module, such as "module."; other names of the file
   /// count as unexpected.
@@ -49,7 +49,7 @@ struct LoadPlan {
   std::string hint;  // how names that do not meet would
 };
 
-/// Batch norm's counter came with PyTorch 0.4.1; as in Python, a file without any leaves the module's as they are.
+/// Batch norm's counter was added in PyTorch 0.4.1; as in Python, a file without any leaves the module's as they are.
 bool is_newer_than(const std::string& name, const StateDict& state);
 
 void plan_copy(LoadPlan& plan, const std::string& name, const at::Tensor& into, const at::Tensor& from,
@@ -75,14 +75,13 @@ void check_plan(const LoadPlan& plan, const LoadOptions& options);
 }  // namespace detail
 
 /// Copies tensors into a module's parameters and buffers by name, as Python's `load_state_dict`. All is checked first:
-/// when it throws, nothing in the module has changed.
-/// @throws c10::Error for a shape or type that differs, and, when strict, for missing and unexpected names, with the
-/// nearest ones.
+/// when it throws, nothing in the module has changed. Throws `c10::Error` for a shape or type that differs, and, when
+/// strict, for missing and unexpected names, with the nearest ones.
 LoadReport load_state_dict(const torch::nn::Module& module, const StateDict& state,
                            const LoadOptions& options = LoadOptions());
 
-/// The same from a file, see `read_state_dict`: `load_state_dict(net, "resnet18.pth")`.
-/// @throws c10::Error with the path, also for all that `read_state_dict` throws for.
+/// The same from a file, see `read_state_dict`: `load_state_dict(net, "resnet18.pth")`. Throws `c10::Error` with the
+/// path, also for all that `read_state_dict` throws for.
 LoadReport load_state_dict(const torch::nn::Module& module, const std::string& path,
                            const LoadOptions& options = LoadOptions());
 

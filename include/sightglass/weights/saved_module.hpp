@@ -27,8 +27,8 @@ inline std::string class_of(const Pickled& value) {
 
 /// The whole Python module that a file of `torch.save` holds, without running anything that the file names; no value
 /// for weights. Only Python can load such a module, where its class can be imported: `torch.load(path,
-/// weights_only=False)`, and then save its `state_dict()` or make TorchScript of it.
-/// @throws c10::Error with the path for a file that is missing, truncated or damaged, and for one of another kind.
+/// weights_only=False)`, and then save its `state_dict()` or make TorchScript of it. Throws `c10::Error` with the path
+/// for a file that is missing, truncated or damaged, and for one of another kind.
 inline std::optional<SavedModule> saved_module(const std::string& path) {
   return detail::naming_file("file", path, [&]() -> std::optional<SavedModule> {
     const detail::TorchFile file(path);

@@ -52,15 +52,15 @@ StateDict state_dict(const torch::nn::Module& module);
 /// `key`: under which key a checkpoint has the state dict, "model", or "model.state_dict" for one in another. Empty: it
 /// is the dict under a usual key ("state_dict", "model_state_dict", "model", "net", "params", "ema", ...), or else the
 /// file itself. Other things in a checkpoint are read past. Entries that are no tensors (`_extra_state`) are an error,
-/// or left out when lenient.
-/// @throws c10::Error with the path and the reason for a file that is missing, truncated or damaged; for several state
-/// dicts, with their keys; and for a file of another kind (safetensors, ONNX, TorchScript, ...), with what it is.
+/// or left out when lenient. Throws `c10::Error` with the path and the reason for a file that is missing, truncated or
+/// damaged; for several state dicts, with their keys; and for a file of another kind (safetensors, ONNX, TorchScript,
+/// ...), with what it is.
 StateDict read_state_dict(const std::string& path, const std::string& key = "",
                           Strictness strictness = Strictness::strict);
 
 /// Writes a file that Python reads by `torch.load(path, weights_only=True)`, and `read_state_dict`. It appears whole or
-/// not at all; one of that name is replaced.
-/// @throws c10::Error when it cannot be written, for an undefined tensor and for types that Python's storages lack.
+/// not at all; one of that name is replaced. Throws `c10::Error` where it cannot be written, for an undefined tensor
+/// and for types that Python's storages lack.
 void save_state_dict(const StateDict& state, const std::string& path);
 /// The same for a module's own state dict.
 void save_state_dict(const torch::nn::Module& module, const std::string& path);

@@ -93,7 +93,7 @@ TEST_CASE("FullGrad of a torch::nn network is that of its TorchScript file, and 
   const support::Snapshot before(*net);
   check_maps(refs, net, "layer4");
   CHECK(before.difference(support::Snapshot(*net)).empty());
-  CHECK(sg::detail::state().listener == nullptr);
+  CHECK(sg::detail::thread_state().listener == nullptr);
   // Without its linear layer's bias, the parts are the whole score.
   const sg::Pass pass(sg::Model(net), refs.input(), {sg::Layer(net->layer1)});
   const sg::Cut cut = pass.at(0, sg::Target(refs.top1()));

@@ -36,7 +36,7 @@ TEST_CASE("guided backpropagation leaves nothing behind") {
   const auto plain = sg::explain(net, x, net->features[0], sg::GradCam{}, sg::Target(1)).map();
   sg::explain(net, x, net->features, sg::GuidedBackprop{}, sg::Target(1));
   CHECK(sg::explain(net, x, net->features[0], sg::GradCam{}, sg::Target(1)).map().equal(plain));
-  CHECK(sg::detail::state().listener == nullptr);
+  CHECK(sg::detail::thread_state().listener == nullptr);
 }
 
 TEST_CASE("guided backpropagation agrees with the references, whose ReLUs are all modules") {

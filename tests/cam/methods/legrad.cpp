@@ -122,7 +122,7 @@ TEST_CASE("LeGrad is the rectified gradient at the attention maps, in loops, by 
   CHECK(map.max().item<double>() > 0);
   CHECK(torch::allclose(map, small_wanted(net, x, 1), 1e-3, 1e-6));
   CHECK_FALSE(torch::allclose(map, small_wanted(net, x, 0), 1e-3, 1e-6));
-  CHECK(sg::detail::state().listener == nullptr);
+  CHECK(sg::detail::thread_state().listener == nullptr);
   // A batch is its images.
   for (int64_t i = 0; i < 2; ++i) {
     const auto one = sg::explain(net, x.slice(0, i, i + 1), net->patch, sg::LeGrad{}, sg::Target(1));
@@ -161,7 +161,7 @@ TEST_CASE("LeGrad by blocks scores what each block gives, as the paper does, and
   CHECK(before.difference(support::Snapshot(*net)).empty());
   CHECK(torch::allclose(map, small_wanted(net, x, 1, Scores::blocks), 1e-3, 1e-6));
   CHECK_FALSE(torch::allclose(map, small_wanted(net, x, 1), 1e-3, 1e-6));
-  CHECK(sg::detail::state().listener == nullptr);
+  CHECK(sg::detail::thread_state().listener == nullptr);
   {
     const c10::InferenceMode inference;
     CHECK(torch::allclose(sg::explain(net, x, net->patch, by_blocks, sg::Target(1)).map(), map));

@@ -44,7 +44,7 @@ struct AblationCam {
 
    private:
     at::Tensor rows_;
-    int64_t image_ = -1;
+    int64_t image_ = 0;
   };
 };
 

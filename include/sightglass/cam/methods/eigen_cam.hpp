@@ -10,7 +10,7 @@
 
 namespace sightglass {
 
-/// Whether each channel's mean over places is taken off before the first principal component is sought.
+/// Whether each channel's mean over places is taken off before the first principal component is computed.
 enum class Centring { none, channel_means };
 
 namespace detail {

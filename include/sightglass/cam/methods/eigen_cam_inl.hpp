@@ -41,7 +41,7 @@ SIGHTGLASS_INLINE at::Tensor eigen_cam(const at::Tensor& activations, Centring c
   const bool by_places = a.size(2) <= a.size(1);
   const at::Tensor one = (by_places ? a : a.transpose(1, 2)).to(at::kDouble);
   const at::Tensor gram = at::bmm(one.transpose(1, 2), one);
-  // NaN would make LAPACK throw; it shall come out as NaN.
+  // NaN would make LAPACK throw; its map shall be NaN.
   const at::Tensor finite = gram.isfinite().flatten(1).all(1).view({-1, 1, 1});
   const at::Tensor first = detail::first_eigenvector(at::where(finite, gram, at::zeros_like(gram))).to(a.dtype());
   // The eigenvector over channels is the singular vector v: project. Over places it is u: A v = A A^T u / |A^T u|.

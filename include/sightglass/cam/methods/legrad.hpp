@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,7 +39,7 @@ class BlockEnd final : public Subscriber {
   const AttentionGradients& attention_;
   at::Tensor output_;
   size_t maps_ = 0;
-  std::string missed_;
+  std::optional<std::string> missed_;  ///< why a call could not be followed
 };
 
 /// Sums what attention maps say of a layer's patches.

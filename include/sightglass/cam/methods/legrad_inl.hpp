@@ -17,7 +17,7 @@ SIGHTGLASS_INLINE void BlockEnd::leave(const std::vector<at::Tensor>& /*inputs*/
 
 SIGHTGLASS_INLINE void BlockEnd::check() const {
   TORCH_CHECK(output_.defined(), "LeGrad: block \"", name_, "\" ",
-              missed_.empty() ? std::string("did not run") : "could not be followed: " + missed_);
+              missed_ ? "could not be followed: " + *missed_ : "did not run");
 }
 
 SIGHTGLASS_INLINE size_t BlockEnd::maps() const { return maps_; }

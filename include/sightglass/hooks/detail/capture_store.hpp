@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ namespace sightglass::detail {
 class CaptureStore final : public Subscriber, public Keeper, public std::enable_shared_from_this<CaptureStore> {
  public:
   using Tensors = std::vector<at::Tensor>;
-  struct Call : Capture::Call {
+  struct StoredCall : Capture::Call {
     bool has_graph = false;
   };
 
@@ -39,14 +40,14 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   void settle();
 
   /// The calls kept so far; throws when there is none, or the latest could not be followed.
-  std::vector<Call> calls() const;
-  Call last() const { return calls().back(); }
+  std::vector<StoredCall> calls() const;
+  StoredCall last() const { return calls().back(); }
 
   /// The first of `tensors`, which are the last call's `what`.
   at::Tensor first(const Tensors& tensors, const char* what) const;
   /// The number of the output that `key` names.
-  size_t index_of(const Call& call, const std::string& key) const;
-  at::Tensor gradient_of(const Call& call, size_t output) const;
+  size_t index_of(const StoredCall& call, const std::string& key) const;
+  at::Tensor gradient_of(const StoredCall& call, size_t output) const;
 
   const std::string& name() const { return name_; }
 
@@ -64,10 +65,10 @@ class CaptureStore final : public Subscriber, public Keeper, public std::enable_
   mutable std::mutex mutex_;
   Tensors entering_;
   std::vector<std::string> keys_;  ///< of the outputs of the call that ends next
-  std::vector<Call> calls_;
-  size_t first_ = 0;            ///< number of the first call kept
-  std::string missed_;          ///< why the latest call could not be followed
-  std::string read_elsewhere_;  ///< what else read a parameter of the layer, before its first call
+  std::vector<StoredCall> calls_;
+  size_t first_ = 0;                           ///< number of the first call kept
+  std::optional<std::string> missed_;          ///< why the latest call could not be followed
+  std::optional<std::string> read_elsewhere_;  ///< what else read a parameter of the layer, before its first call
 };
 
 }  // namespace sightglass::detail

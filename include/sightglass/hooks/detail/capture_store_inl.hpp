@@ -21,7 +21,7 @@ SIGHTGLASS_INLINE at::Tensor CaptureStore::enter(size_t index, const at::Tensor&
 }
 
 SIGHTGLASS_INLINE void CaptureStore::leave(const Tensors& inputs, Tensors& outputs) {
-  Call call;
+  StoredCall call;
   call.keys = std::exchange(keys_, {});
   entering_.resize(inputs.size());
   call.inputs = std::exchange(entering_, {});
@@ -40,8 +40,8 @@ SIGHTGLASS_INLINE void CaptureStore::leave(const Tensors& inputs, Tensors& outpu
       if (const auto alive = weak.lock()) alive->note_gradient(number, i, gradient);
     });
   }
-  missed_.clear();
-  read_elsewhere_.clear();
+  missed_.reset();
+  read_elsewhere_.reset();
   calls_.push_back(std::move(call));
 }
 
@@ -52,7 +52,7 @@ SIGHTGLASS_INLINE void CaptureStore::miss(const std::string& why) {
 
 SIGHTGLASS_INLINE void CaptureStore::read_elsewhere(const std::string& why) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (read_elsewhere_.empty()) read_elsewhere_ = why;
+  if (!read_elsewhere_) read_elsewhere_ = why;
 }
 
 SIGHTGLASS_INLINE void CaptureStore::about_to_change(const void* storage) {
@@ -63,7 +63,7 @@ SIGHTGLASS_INLINE void CaptureStore::about_to_change(const void* storage) {
     }
   };
   save(entering_);
-  for (Call& call : calls_) {
+  for (StoredCall& call : calls_) {
     save(call.inputs);
     save(call.outputs);
   }
@@ -76,18 +76,18 @@ SIGHTGLASS_INLINE void CaptureStore::settle() {
       if (tensor.defined() && tensor.has_storage() && tensor.storage().use_count() > 1) tensor = tensor.clone();
     }
   };
-  for (Call& call : calls_) {
+  for (StoredCall& call : calls_) {
     copy(call.inputs);
     copy(call.outputs);
   }
 }
 
-SIGHTGLASS_INLINE std::vector<CaptureStore::Call> CaptureStore::calls() const {
+SIGHTGLASS_INLINE std::vector<CaptureStore::StoredCall> CaptureStore::calls() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  TORCH_CHECK(missed_.empty(), "capture of layer \"", name_, "\": its latest call could not be followed: ", missed_,
+  TORCH_CHECK(!missed_, "capture of layer \"", name_, "\": its latest call could not be followed: ", *missed_,
               advice());
-  TORCH_CHECK(!calls_.empty() || read_elsewhere_.empty(), "capture of layer \"", name_,
-              "\": the layer has not run since the capture was made on this thread: ", read_elsewhere_);
+  TORCH_CHECK(!calls_.empty() || !read_elsewhere_, "capture of layer \"", name_,
+              "\": the layer has not run since the capture was made on this thread: ", *read_elsewhere_);
   TORCH_CHECK(
       !calls_.empty(), "capture of layer \"", name_,
       "\": the layer has not run since the capture was made on this thread, or has run without reading any of its "
@@ -104,11 +104,11 @@ SIGHTGLASS_INLINE at::Tensor CaptureStore::first(const Tensors& tensors, const c
   return tensors.front();
 }
 
-SIGHTGLASS_INLINE size_t CaptureStore::index_of(const Call& call, const std::string& key) const {
+SIGHTGLASS_INLINE size_t CaptureStore::index_of(const StoredCall& call, const std::string& key) const {
   return index_of_output("capture of layer \"" + name_ + "\"", call.keys, call.outputs.size(), key);
 }
 
-SIGHTGLASS_INLINE at::Tensor CaptureStore::gradient_of(const Call& call, size_t output) const {
+SIGHTGLASS_INLINE at::Tensor CaptureStore::gradient_of(const StoredCall& call, size_t output) const {
   TORCH_CHECK(call.has_graph, "capture of layer \"", name_,
               "\": its output has no gradient; run the model with gradients on (no NoGradGuard) and an input or "
               "parameters that require them");

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <typeinfo>
 #include <unordered_map>
@@ -60,7 +61,7 @@ class PlaceFinder {
  public:
   /// Of a module that is known by itself, without a model around it.
   PlaceFinder() = default;
-  explicit PlaceFinder(const std::shared_ptr<torch::nn::Module>& root);
+  explicit PlaceFinder(std::shared_ptr<torch::nn::Module> root) : root_(std::move(root)) {}
 
   /// The place of the last module of a path.
   Place find(const std::vector<OnPath>& path);
@@ -69,7 +70,10 @@ class PlaceFinder {
   using Named = torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>::Item;
 
   /// Another layer of the same type with the same parameter, in whose place the operations of this one could be taken.
-  std::string tied_to(const std::vector<OnPath>& path) const;
+  std::optional<std::string> tied_to(const std::vector<OnPath>& path);
+
+  /// Notes whose each parameter is, once.
+  void find_readers();
 
   /// A layer without parameters is found inside of a `Sequential` that has some, or of the block around it.
   void seek_around(const std::vector<OnPath>& path, Place& place);
@@ -82,6 +86,7 @@ class PlaceFinder {
     return block;
   }
 
+  std::shared_ptr<torch::nn::Module> root_;                      // null where its parameters have been noted
   std::unordered_map<const void*, std::vector<Named>> readers_;  // whose a parameter is
   std::unordered_map<const void*, std::shared_ptr<Runnable>> blocks_;
 };

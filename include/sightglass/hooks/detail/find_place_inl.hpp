@@ -93,7 +93,9 @@ SIGHTGLASS_INLINE void add_children(const torch::nn::Module& parent, const std::
   }
 }
 
-SIGHTGLASS_INLINE PlaceFinder::PlaceFinder(const std::shared_ptr<torch::nn::Module>& root) {
+SIGHTGLASS_INLINE void PlaceFinder::find_readers() {
+  const auto root = std::exchange(root_, nullptr);
+  if (root == nullptr) return;
   for (const auto& item : root->named_modules("", /*include_self=*/false)) {
     for (const auto& parameter : MembersOf::parameters(*item.value())) {
       if (parameter.value().defined()) readers_[parameter.value().unsafeGetTensorImpl()].push_back(item);
@@ -113,8 +115,8 @@ SIGHTGLASS_INLINE Place PlaceFinder::find(const std::vector<OnPath>& path) {
     place.problem = "a ModuleList or ModuleDict has no forward of its own; name one of its elements";
   } else if (!has_state(*last.module)) {
     seek_around(path, place);
-  } else if (const std::string other = tied_to(path); !other.empty()) {
-    place.problem = "its parameters are tied to those of \"" + other +
+  } else if (const auto other = tied_to(path)) {
+    place.problem = "its parameters are tied to those of \"" + *other +
                     "\", and nothing tells the two apart; make the member a sightglass::Hooked<...>";
   } else if (is_plain_sequential(*last.module)) {
     place.owner = std::make_shared<SequentialRunnable>(last.module, name);
@@ -126,9 +128,10 @@ SIGHTGLASS_INLINE Place PlaceFinder::find(const std::vector<OnPath>& path) {
   return place;
 }
 
-SIGHTGLASS_INLINE std::string PlaceFinder::tied_to(const std::vector<OnPath>& path) const {
+SIGHTGLASS_INLINE std::optional<std::string> PlaceFinder::tied_to(const std::vector<OnPath>& path) {
   const auto& module = path.back().module;
-  if (!MembersOf::children(*module).is_empty()) return "";
+  if (!MembersOf::children(*module).is_empty()) return std::nullopt;
+  find_readers();
   for (const auto& parameter : MembersOf::parameters(*module)) {
     if (!parameter.value().defined()) continue;
     const auto readers = readers_.find(parameter.value().unsafeGetTensorImpl());
@@ -137,7 +140,7 @@ SIGHTGLASS_INLINE std::string PlaceFinder::tied_to(const std::vector<OnPath>& pa
       if (reader.value() != module && typeid(*reader.value()) == typeid(*module)) return reader.key();
     }
   }
-  return "";
+  return std::nullopt;
 }
 
 SIGHTGLASS_INLINE void PlaceFinder::seek_around(const std::vector<OnPath>& path, Place& place) {
@@ -170,7 +173,7 @@ SIGHTGLASS_INLINE void PlaceFinder::seek_around(const std::vector<OnPath>& path,
         return std::make_shared<BlockRunnable>(parent, name_of(path[at]), callable, children);
       });
     } else {
-      place.problem = "it has no parameters, so that it must be sought in the block around it, " +
+      place.problem = "it has no parameters, so that it must be found in the block around it, " +
                       (path[at].path.empty() ? "the model itself" : "\"" + path[at].path + "\"") + ", but ";
       refuse_type(*parent, "its", place);
     }

@@ -3,6 +3,7 @@
 #include <torch/nn/module.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "sightglass/trace/runnable.hpp"
@@ -25,7 +26,8 @@ struct Place {
   bool leaf = false;                ///< it has no submodules
   std::string problem;              ///< why it cannot be watched, and what to do; empty when it can
   std::string unknown_type = {};    ///< the type that `sightglass::hookable` would have to be told, if that is why
-  std::string output = {};  ///< which of its outputs is meant: a path, or a number; empty: the first that serves
+  /// Which of its outputs is meant: a path, or a number; else the first that serves.
+  std::optional<std::string> output = {};
 
   /// What to do where it cannot be followed; empty where nothing helps.
   std::string remedy() const { return owner == nullptr ? "" : owner->remedy(); }

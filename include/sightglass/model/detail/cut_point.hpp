@@ -23,8 +23,8 @@
 namespace sightglass::detail {
 
 /// Which of a layer's outputs is meant: `wanted`, or the first that a map can be made of.
-size_t chosen_of(const std::string& layer, const std::string& wanted, const std::vector<at::Tensor>& outputs,
-                 std::vector<std::string> keys);
+size_t chosen_of(const std::string& layer, const std::optional<std::string>& wanted,
+                 const std::vector<at::Tensor>& outputs, std::vector<std::string> keys);
 
 /// Stands at a layer during a pass: there the graph begins, and there the activations are kept.
 class CutPoint final : public Subscriber, public Keeper, public std::enable_shared_from_this<CutPoint> {
@@ -54,7 +54,7 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
 
  private:
   std::string name_;
-  std::string wanted_;
+  std::optional<std::string> wanted_;
   std::string remedy_;
   std::vector<std::string> keys_;  ///< of the outputs of the call that ends next
   size_t number_;
@@ -64,7 +64,7 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
   at::Tensor activations_;
   std::optional<TensorRef> made_;
   std::optional<TensorRef> handed_on_;
-  std::string missed_;
+  std::optional<std::string> missed_;  ///< why a call could not be followed
 };
 
 /// Stands at a layer during a pass whose activations there are given, at one of its calls.
@@ -81,12 +81,12 @@ class Replacement final : public Subscriber {
 
  private:
   std::string name_;
-  std::string wanted_;
+  std::optional<std::string> wanted_;
   std::vector<std::string> keys_;
   at::Tensor activations_;
   size_t calls_before_;
   bool replaced_ = false;
-  std::string missed_;
+  std::optional<std::string> missed_;  ///< why a call could not be followed
 };
 
 }  // namespace sightglass::detail

@@ -6,14 +6,12 @@
 
 namespace sightglass::detail {
 
-SIGHTGLASS_INLINE size_t chosen_of(const std::string& layer, const std::string& wanted,
+SIGHTGLASS_INLINE size_t chosen_of(const std::string& layer, const std::optional<std::string>& wanted,
                                    const std::vector<at::Tensor>& outputs, std::vector<std::string> keys) {
   TORCH_CHECK(!outputs.empty(), "layer \"", layer,
               "\": it gives no tensor (a trace keeps none for a layer that only passes its input through); take the "
               "layer before it");
-  if (!wanted.empty()) {
-    return index_of_output("layer \"" + layer + "\"", std::move(keys), outputs.size(), wanted);
-  }
+  if (wanted) return index_of_output("layer \"" + layer + "\"", std::move(keys), outputs.size(), *wanted);
   const auto serves = [](const at::Tensor& y) { return y.defined() && y.is_floating_point() && y.dim() >= 3; };
   const auto first = std::find_if(outputs.begin(), outputs.end(), serves);
   return first == outputs.end() ? 0 : static_cast<size_t>(first - outputs.begin());
@@ -61,8 +59,8 @@ SIGHTGLASS_INLINE Axes CutPoint::axes(AxisObserver& observer) const {
 
 SIGHTGLASS_INLINE void CutPoint::check() const {
   TORCH_CHECK(handle_.defined(), "layer \"", name_, "\": ",
-              missed_.empty() ? std::string("it did not run in the model's forward")
-                              : "its call could not be followed: " + missed_ + "; " + remedy_);
+              missed_ ? "its call could not be followed: " + *missed_ + "; " + remedy_
+                      : "it did not run in the model's forward");
   TORCH_CHECK(activations_.dim() >= 3 && activations_.dim() <= 5, "layer \"", name_, "\": its output is ",
               activations_.sizes(),
               "; a map needs [N, C, *S] with one to three spatial dimensions (sightglass::suggest_layer finds the "
@@ -90,7 +88,7 @@ SIGHTGLASS_INLINE void Replacement::leave(const std::vector<at::Tensor>& /*input
 
 SIGHTGLASS_INLINE void Replacement::check() const {
   TORCH_CHECK(replaced_, "layer \"", name_,
-              "\": its activations could not be replaced: ", missed_.empty() ? std::string("it did not run") : missed_);
+              "\": its activations could not be replaced: ", missed_.value_or("it did not run"));
 }
 
 }  // namespace sightglass::detail

@@ -13,6 +13,7 @@
 
 #include "sightglass/model/reshape.hpp"
 #include "sightglass/hooks/layer.hpp"
+#include "sightglass/trace/limits.hpp"
 #include "sightglass/trace/observers/axes.hpp"
 #include "sightglass/trace/owner_store.hpp"
 
@@ -28,7 +29,7 @@ struct Layout {
 };
 
 /// The grid of `count` tokens of an input of `size`: that of a convolution, or else the input's own, reduced evenly.
-/// Up to 8 tokens before them are no places (class, distillation, registers).
+/// Up to `most_before` tokens before them are no places.
 std::optional<std::pair<std::vector<int64_t>, int64_t>> grid_of(int64_t count,
                                                                 const std::vector<std::vector<int64_t>>& grids,
                                                                 at::IntArrayRef size, int64_t most_before);
@@ -49,7 +50,7 @@ class C10_EXPORT LayoutStore {
   void put(const Layer& layer, at::IntArrayRef input, std::shared_ptr<const Layout> layout);
 
  private:
-  using Key = std::tuple<const void*, std::string, std::vector<int64_t>>;
+  using Key = std::tuple<const void*, std::optional<std::string>, std::vector<int64_t>>;
   static Key key(const Layer& layer, at::IntArrayRef input);
   static std::weak_ptr<const void> lifetime_of(const Layer& layer);
 

@@ -38,8 +38,8 @@ SIGHTGLASS_INLINE Layout layout_of(at::IntArrayRef sizes, Axes axes, at::IntArra
     return {Reshape::channels_last(), shape, std::nullopt, false, known};
   }
   const at::IntArrayRef size = input.slice(2);
-  constexpr int64_t most_before = 8;
-  const auto along_one = axes == Axes::channels_first ? std::nullopt : grid_of(sizes[1], grids, size, most_before);
+  const auto along_one =
+      axes == Axes::channels_first ? std::nullopt : grid_of(sizes[1], grids, size, Limits::tokens_before);
   const auto along_last = axes == Axes::channels_last ? std::nullopt : grid_of(sizes[2], grids, size, 0);
   const bool tokens = along_one && (!along_last || axes == Axes::channels_last || along_one->second == 0);
   const auto& found = tokens ? along_one : along_last;

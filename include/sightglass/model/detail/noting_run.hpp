@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -25,8 +26,8 @@
 
 namespace sightglass::detail {
 
-/// True where `path` is that of something in the layer at `outer`.
-bool is_inside(const std::string& path, const std::string& outer);
+/// Whether a run counts parameters and multiply-adds.
+enum class Costs { ignored, counted };
 
 /// One forward pass in which each layer is noted; listing, suggesting and summing up read it.
 class NotingRun {
@@ -36,9 +37,9 @@ class NotingRun {
     LayerInfo info;
     std::optional<TensorRef> output;
     Layout layout;
-    int64_t ended = 0;  ///< which of all ends its last was, from 1; 0 where it gave no tensor that was seen
+    std::optional<int64_t> ended;  ///< which of all ends its last was; none where it gave no tensor that was seen
   };
-  /// Of the whole model.
+  /// Of the whole model; numbers are 0 where costs are ignored.
   struct Totals {
     std::vector<int64_t> output_shape;
     int64_t parameters = 0;
@@ -48,7 +49,7 @@ class NotingRun {
   };
 
   /// Runs `model` on `input`, without gradients. Throws in training mode.
-  NotingRun(const Model& model, const at::Tensor& input);
+  NotingRun(const Model& model, const at::Tensor& input, Costs costs);
   NotingRun(const NotingRun&) = delete;
   NotingRun& operator=(const NotingRun&) = delete;
 
@@ -62,7 +63,7 @@ class NotingRun {
   /// Notes the calls of one layer.
   class Note final : public Subscriber {
    public:
-    Note(NotingRun& run, size_t row, std::string wanted);
+    Note(NotingRun& run, size_t row, std::optional<std::string> wanted);
     SIGHTGLASS_INLINE at::Tensor enter(size_t /*index*/, const at::Tensor& input, Arrival /*arrival*/) override;
     SIGHTGLASS_INLINE void leave(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) override;
     void miss(const std::string& /*why*/) override { run_.open_.erase(row_); }
@@ -70,30 +71,34 @@ class NotingRun {
    private:
     NotingRun& run_;
     size_t row_;
-    std::string wanted_;
+    std::optional<std::string> wanted_;
   };
 
-  void run(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers);
+  void run(const Model& model, const at::Tensor& input, const std::vector<Layer>& layers, Costs costs);
+
+  /// The layers that what is at `path` stands inside of, the innermost first.
+  std::vector<size_t> rows_around(const std::string& path) const;
 
   void count_parameters(const Model& model);
 
   void note_call(Row& row, const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& outputs,
-                 const std::string& wanted);
+                 const std::optional<std::string>& wanted);
 
   /// The work belongs to the layer whose weight it reads, or to the innermost one under way.
   void add(int64_t count, const std::vector<at::Tensor>& operands);
 
-  /// Layers that share a weight: one that is under way, or the first. Empty where the work is no layer's.
-  std::string owner_of(const std::vector<at::Tensor>& operands) const;
+  /// Layers that share a weight: one that is under way, or the first. None where the work is no layer's.
+  std::optional<size_t> owner_of(const std::vector<at::Tensor>& operands) const;
 
   /// The layers that have begun and had not ended before the latest operation.
   std::set<size_t> under_way() const;
 
   std::vector<Row> rows_;
+  std::unordered_map<std::string, size_t> row_of_;  // by name
   Totals totals_;
   int64_t ends_ = 0;
   std::map<const void*, std::set<size_t>> owners_;  // a weight's memory, and whose it is
-  const MultiplyAddCounter* counter_ = nullptr;
+  const MultiplyAddCounter* counter_ = nullptr;     // null where costs are ignored
   std::set<size_t> open_;
   std::multimap<int64_t, size_t> ended_;  // at which operation
 };

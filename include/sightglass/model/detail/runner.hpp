@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -20,7 +21,7 @@
 namespace sightglass::detail {
 
 /// The output of a run of the model in which `layer` gives a copy of `activations` at its call number `call`, from 1.
-/// Nobody else hears of it.
+/// Nobody else is told of it.
 at::Tensor forward_with(const Model& model, const at::Tensor& input, const Layer& layer, const at::Tensor& activations,
                         size_t call = 1);
 
@@ -49,8 +50,6 @@ class Runner {
 
   /// What the model is split into for `input`; null where it is not optimised, or not yet.
   std::shared_ptr<const Split> split_for(const at::Tensor& input) const;
-  /// Whether nobody has tried yet to split it.
-  bool wants_split(const at::Tensor& input) const;
 
   // ---- Of the run that is kept.
   const at::Tensor& input() const { return input_; }
@@ -85,18 +84,19 @@ class Runner {
   void check_run() const;
 
   // ---- Optimised.
-  Splits::Key key(const at::Tensor& input) const;
+  /// Of a split for `input`; none where the model is not optimised.
+  std::optional<Splits::Key> key(const at::Tensor& input) const;
 
   /// In two parts. Later layers are told by marks in the second.
   void run_in_parts();
 
   bool stands_at_split(size_t cut) const;
 
-  void learn_split() const;
+  void learn_split(const Splits::Key& key) const;
 
   std::shared_ptr<const Split> make_split() const;
 
-  /// What hooks of others would do is no part of the model, so they do not hear of it.
+  /// What hooks of others would do is no part of the model, so they are not told of it.
   Traced traced_run() const;
 
   // ---- Behind a cut.

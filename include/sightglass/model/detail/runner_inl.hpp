@@ -37,8 +37,9 @@ SIGHTGLASS_INLINE Runner::Runner(const Model& model, const std::vector<Layer>& l
   const NoGraphYet no_graph_yet;
   input_ = input.is_inference() ? input.clone() : input.detach();
   points_ = new_points();
+  const std::optional<Splits::Key> key = this->key(input_);
   const bool in_parts = tail == Tail::once || model.runs_marked();
-  if (in_parts) split_ = split_for(input_);
+  if (key && in_parts) split_ = model_.splits_->find(*key);
   if (split_ == nullptr || !model.runs_marked()) model.check_evaluation();  // else the split would be stale
   find_layouts();
   if (split_ != nullptr) {
@@ -47,21 +48,20 @@ SIGHTGLASS_INLINE Runner::Runner(const Model& model, const std::vector<Layer>& l
     run_whole(tail);
   }
   check_run();
-  if (split_ == nullptr && wants_split(input_)) learn_split();
+  if (split_ == nullptr && key && model_.splits_->misses(*key)) learn_split(*key);
 }
 
 SIGHTGLASS_INLINE at::Tensor Runner::forward(const at::Tensor& input) const {
-  if (const auto split = split_for(input)) return split->whole(input);
-  if (wants_split(input)) return Runner(model_, layers_, input, Tail::once).output().detach();
+  const std::optional<Splits::Key> key = this->key(input);
+  if (!key) return model_.forward(input);
+  if (const auto split = model_.splits_->find(*key)) return split->whole(input);
+  if (model_.splits_->misses(*key)) return Runner(model_, layers_, input, Tail::once).output().detach();
   return model_.forward(input);
 }
 
 SIGHTGLASS_INLINE std::shared_ptr<const Split> Runner::split_for(const at::Tensor& input) const {
-  return model_.splits_ == nullptr ? nullptr : model_.splits_->find(key(input));
-}
-
-SIGHTGLASS_INLINE bool Runner::wants_split(const at::Tensor& input) const {
-  return model_.splits_ != nullptr && model_.splits_->misses(key(input));
+  const std::optional<Splits::Key> key = this->key(input);
+  return key ? model_.splits_->find(*key) : nullptr;
 }
 
 SIGHTGLASS_INLINE at::Tensor Runner::tail(size_t cut, const at::Tensor& activations, const at::Tensor& images) {
@@ -129,7 +129,8 @@ SIGHTGLASS_INLINE void Runner::check_run() const {
   }
 }
 
-SIGHTGLASS_INLINE Splits::Key Runner::key(const at::Tensor& input) const {
+SIGHTGLASS_INLINE std::optional<Splits::Key> Runner::key(const at::Tensor& input) const {
+  if (model_.splits_ == nullptr) return std::nullopt;
   return Splits::key(layers_, input, model_.runs_marked() ? SplitFor::any_size : SplitFor::this_size);
 }
 
@@ -154,7 +155,7 @@ SIGHTGLASS_INLINE bool Runner::stands_at_split(size_t cut) const {
   return split_ != nullptr && layers_[cut].place().key == split_->place();
 }
 
-SIGHTGLASS_INLINE void Runner::learn_split() const {
+SIGHTGLASS_INLINE void Runner::learn_split(const Splits::Key& key) const {
   const auto same = [this](const Split& split) {
     if (split.place() == nullptr) return equal_but_rounding(split.whole(input_), output_);
     const auto stands = [&](const Layer& layer) { return layer.place().key == split.place(); };
@@ -164,7 +165,7 @@ SIGHTGLASS_INLINE void Runner::learn_split() const {
            equal_but_rounding(split.tail(activations, input_), output_);
   };
   model_.splits_->learn(
-      key(input_), [this] { return make_split(); }, same);
+      key, [this] { return make_split(); }, same);
 }
 
 SIGHTGLASS_INLINE std::shared_ptr<const Split> Runner::make_split() const {

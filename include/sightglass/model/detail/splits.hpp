@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "sightglass/hooks/layer.hpp"
+#include "sightglass/trace/limits.hpp"
 #include "sightglass/trace/runnable.hpp"
 #include "sightglass/trace/script/split.hpp"
 #include "sightglass/trace/scopes.hpp"
@@ -49,7 +50,6 @@ class Splits {
              const std::function<bool(const Split&)>& gives_the_same);
 
  private:
-  static constexpr size_t most = 8;  // each holds the weights once more
   using Entries = std::vector<std::pair<Key, std::shared_ptr<const Split>>>;
 
   Entries::iterator position(const Key& key);

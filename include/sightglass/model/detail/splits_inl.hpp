@@ -63,7 +63,7 @@ SIGHTGLASS_INLINE void Splits::learn(const Key& key, const std::function<std::sh
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   if (position(key) != entries_.end()) return;
-  if (entries_.size() == most) entries_.erase(entries_.begin());
+  if (entries_.size() == Limits::splits) entries_.erase(entries_.begin());
   entries_.emplace_back(key, std::move(split));
 }
 

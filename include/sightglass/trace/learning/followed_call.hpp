@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,12 +42,12 @@ class FollowedCall {
   bool is_of_another(const Event& latest, const StateRefs& state) const;
 
   /// Has `subscriber` told of the place's call `span`.
-  void watch(const Span& span, const std::shared_ptr<Subscriber>& subscriber, const History& history);
+  void subscribe(const Span& span, const std::shared_ptr<Subscriber>& subscriber, const History& history);
 
   /// Tells of what began and ended before the call was recognised.
   void catch_up(const History& history);
 
-  /// Tells watches of inputs that can be had now, and puts what they go on with in the place of the arguments.
+  /// Tells subscribers of inputs that can be had now, and puts what they return in the place of the arguments.
   void read_inputs(const OperatorHandle& op, Stack& stack, const History& history);
 
   /// After an operation, with its results on the stack.
@@ -62,18 +63,15 @@ class FollowedCall {
   void tell_of_another() const;
 
  private:
-  using SlotKey = std::pair<int64_t, size_t>;
-  static SlotKey key(const Slot& slot) { return {slot.step, slot.index}; }
-
   /// One subscriber at one call of its place.
-  struct Watch {
+  struct Subscription {
     const Span* span;
     std::shared_ptr<Subscriber> subscriber;
     std::vector<at::Tensor> inputs;
     std::vector<char> entered;
     bool done = false;
   };
-  /// A tensor that some watches will ask for; let go with the last of them.
+  /// A tensor that some subscriptions will ask for; let go with the last of them.
   struct Kept {
     at::Tensor tensor;
     int uses = 0;
@@ -85,31 +83,35 @@ class FollowedCall {
     size_t end;
   };
 
-  bool wanted_from(int64_t step) const;
+  bool wanted_from(size_t step) const;
 
-  /// Reserves a place for a tensor that a watch will ask for; takes it from the history when it was made already.
-  void keep(const Slot& slot, const History& history);
+  /// Reserves a place for a tensor that a subscription will ask for; takes it from the history when it was made
+  /// already.
+  void keep(const Source& source, const History& history);
 
-  void let_go(const Slot& slot);
+  void let_go(const Source& source);
 
-  at::Tensor kept_at(const Slot& slot) const;
+  at::Tensor kept_at(const Source& source) const;
 
   void take_input(size_t index, const History& history);
 
-  void enter(Watch& watch, size_t index);
+  /// Whether the call has read its input `index` before the present operation.
+  bool has_read(size_t index) const;
+
+  void enter(Subscription& subscription, size_t index);
 
   /// True where the output is an input of the whole (the place runs nothing) that has not been read yet.
-  bool awaits_output(const Watch& watch) const;
+  bool awaits_output(const Subscription& subscription) const;
 
-  /// Ends the watches whose span ends at the present position. `op`: the operation just run, its results on the
+  /// Ends the subscriptions whose span ends at the present position. `op`: the operation just run, its results on the
   /// stack.
   void finish_spans(const OperatorHandle* op, Stack* stack);
 
-  void finish(Watch& watch, const OperatorHandle* op, Stack* stack);
+  void finish(Subscription& subscription, const OperatorHandle* op, Stack* stack);
 
   /// Hands the model another tensor in place of one that it is about to receive, or holds already.
-  void replace_output(const Slot& slot, const at::Tensor& old, const at::Tensor& replacement, const OperatorHandle* op,
-                      Stack* stack);
+  void replace_output(const Source& source, const at::Tensor& old, const at::Tensor& replacement,
+                      const OperatorHandle* op, Stack* stack);
 
   const Runnable& owner_;
   std::shared_ptr<const Signature> shared_;
@@ -118,8 +120,8 @@ class FollowedCall {
   size_t position_;
   size_t next_read_ = 0;  ///< of the signature's `state_reads`: that of the present position or later
   std::vector<at::Tensor> given_;
-  std::vector<Watch> watches_;
-  std::map<SlotKey, Kept> kept_;
+  std::vector<Subscription> subscriptions_;
+  std::map<Source, Kept> kept_;
   std::vector<Replaced> replaced_;
 };
 

@@ -36,13 +36,13 @@ SIGHTGLASS_INLINE bool FollowedCall::is_of_another(const Event& latest, const St
   });
 }
 
-SIGHTGLASS_INLINE void FollowedCall::watch(const Span& span, const std::shared_ptr<Subscriber>& subscriber,
-                                           const History& history) {
-  watches_.push_back(
+SIGHTGLASS_INLINE void FollowedCall::subscribe(const Span& span, const std::shared_ptr<Subscriber>& subscriber,
+                                               const History& history) {
+  subscriptions_.push_back(
       {&span, subscriber, std::vector<at::Tensor>(span.inputs.size()), std::vector<char>(span.inputs.size(), 0)});
-  for (const Slot& slot : span.outputs) keep(slot, history);
+  for (const Source& source : span.outputs) keep(source, history);
   if (!subscriber->wants_inputs()) return;
-  for (const Slot& slot : span.inputs) keep(slot, history);
+  for (const Source& source : span.inputs) keep(source, history);
 }
 
 SIGHTGLASS_INLINE void FollowedCall::catch_up(const History& history) {
@@ -52,9 +52,9 @@ SIGHTGLASS_INLINE void FollowedCall::catch_up(const History& history) {
 
 SIGHTGLASS_INLINE void FollowedCall::read_inputs(const OperatorHandle& op, Stack& stack, const History& history) {
   for (size_t i = 0; i < signature_->inputs.size(); ++i) take_input(i, history);
-  for (Watch& watch : watches_) {
-    if (watch.done || watch.span->begin > position_ || !watch.subscriber->wants_inputs()) continue;
-    for (size_t i = 0; i < watch.inputs.size(); ++i) enter(watch, i);
+  for (Subscription& subscription : subscriptions_) {
+    if (subscription.done || subscription.span->begin > position_ || !subscription.subscriber->wants_inputs()) continue;
+    for (size_t i = 0; i < subscription.inputs.size(); ++i) enter(subscription, i);
   }
   if (replaced_.empty()) return;
   const size_t count = op.schema().arguments().size();
@@ -69,10 +69,10 @@ SIGHTGLASS_INLINE void FollowedCall::read_inputs(const OperatorHandle& op, Stack
 }
 
 SIGHTGLASS_INLINE void FollowedCall::after(const OperatorHandle& op, Stack& stack) {
-  const auto step = static_cast<int64_t>(position_++);
+  const size_t step = position_++;
   const std::vector<at::Tensor> made = wanted_from(step) ? flat_tensors(results(op, stack)) : std::vector<at::Tensor>();
   for (size_t index = 0; index < made.size(); ++index) {
-    const auto kept = kept_.find({step, index});
+    const auto kept = kept_.find({Source::Kind::result, index, step});
     if (kept != kept_.end()) kept->second.tensor = made[index];
   }
   finish_spans(&op, &stack);
@@ -80,25 +80,26 @@ SIGHTGLASS_INLINE void FollowedCall::after(const OperatorHandle& op, Stack& stac
 
 SIGHTGLASS_INLINE FollowedCall::Told FollowedCall::told() const {
   Told told;
-  for (const Watch& watch : watches_) told[watch.subscriber.get()] += watch.done ? 1 : 0;
+  for (const Subscription& subscription : subscriptions_)
+    told[subscription.subscriber.get()] += subscription.done ? 1 : 0;
   return told;
 }
 
 SIGHTGLASS_INLINE void FollowedCall::end_early() const {
   const Told told = this->told();
-  for (const Watch& watch : watches_) {
-    if (watch.done) continue;
-    if (watch.span->begin < position_) {
-      watch.subscriber->miss("the call that it was part of ended before it did");
-    } else if (told.at(watch.subscriber.get()) == 0) {
-      watch.subscriber->miss("it did not run where " + owner_.describe() + " ran");
+  for (const Subscription& subscription : subscriptions_) {
+    if (subscription.done) continue;
+    if (subscription.span->begin < position_) {
+      subscription.subscriber->miss("the call that it was part of ended before it did");
+    } else if (told.at(subscription.subscriber.get()) == 0) {
+      subscription.subscriber->miss("it did not run where " + owner_.describe() + " ran");
     }
   }
 }
 
 SIGHTGLASS_INLINE void FollowedCall::miss_rest(const std::string& why) const {
-  for (const Watch& watch : watches_) {
-    if (!watch.done) watch.subscriber->miss(why);
+  for (const Subscription& subscription : subscriptions_) {
+    if (!subscription.done) subscription.subscriber->miss(why);
   }
 }
 
@@ -106,108 +107,113 @@ SIGHTGLASS_INLINE void FollowedCall::tell_of_another() const {
   const std::string why = "only parts of " + owner_.describe() +
                           " ran, outside of its forward: where its forward reads parameters of its own, the model "
                           "went on with those of another layer";
-  for (const Watch& watch : watches_) watch.done ? watch.subscriber->miss(why) : watch.subscriber->read_elsewhere(why);
+  for (const Subscription& subscription : subscriptions_)
+    subscription.done ? subscription.subscriber->miss(why) : subscription.subscriber->read_elsewhere(why);
 }
 
-SIGHTGLASS_INLINE bool FollowedCall::wanted_from(int64_t step) const {
-  const auto first = kept_.lower_bound({step, 0});
-  return first != kept_.end() && first->first.first == step;
+SIGHTGLASS_INLINE bool FollowedCall::wanted_from(size_t step) const {
+  const auto first = kept_.lower_bound({Source::Kind::result, 0, step});
+  return first != kept_.end() && first->first.step == step;
 }
 
-SIGHTGLASS_INLINE void FollowedCall::keep(const Slot& slot, const History& history) {
-  if (slot.step == Slot::nowhere) return;
-  Kept& kept = kept_[key(slot)];
+SIGHTGLASS_INLINE void FollowedCall::keep(const Source& source, const History& history) {
+  if (source.kind == Source::Kind::unknown) return;
+  Kept& kept = kept_[source];
   ++kept.uses;
-  if (!slot.made() || static_cast<size_t>(slot.step) >= position_) return;
-  kept.tensor = history.made(first_event_ + static_cast<uint64_t>(slot.step), slot.index);
+  if (!source.made() || source.step >= position_) return;
+  kept.tensor = history.made(first_event_ + source.step, source.index);
 }
 
-SIGHTGLASS_INLINE void FollowedCall::let_go(const Slot& slot) {
-  const auto kept = kept_.find(key(slot));
+SIGHTGLASS_INLINE void FollowedCall::let_go(const Source& source) {
+  const auto kept = kept_.find(source);
   if (kept != kept_.end() && --kept->second.uses <= 0) kept_.erase(kept);
 }
 
-SIGHTGLASS_INLINE at::Tensor FollowedCall::kept_at(const Slot& slot) const {
-  const auto kept = kept_.find(key(slot));
+SIGHTGLASS_INLINE at::Tensor FollowedCall::kept_at(const Source& source) const {
+  const auto kept = kept_.find(source);
   return kept == kept_.end() ? at::Tensor() : kept->second.tensor;
 }
 
 SIGHTGLASS_INLINE void FollowedCall::take_input(size_t index, const History& history) {
-  const Read& read = signature_->inputs[index];
-  const auto kept = kept_.find({Slot::given, index});
+  const auto kept = kept_.find({Source::Kind::input, index});
   if (kept == kept_.end() || kept->second.tensor.defined()) return;
   if (index < given_.size()) {
     kept->second.tensor = given_[index];
     return;
   }
-  if (read.step > position_) return;
-  const auto& arguments = history[first_event_ + read.step].arguments;
-  if (read.argument < arguments.size()) kept->second.tensor = arguments[read.argument].unchanged();
+  const std::optional<Read>& read = signature_->inputs[index];
+  if (!read || read->step > position_) return;
+  const auto& arguments = history[first_event_ + read->step].arguments;
+  if (read->argument < arguments.size()) kept->second.tensor = arguments[read->argument].unchanged();
 }
 
-SIGHTGLASS_INLINE void FollowedCall::enter(Watch& watch, size_t index) {
-  if (watch.entered[index]) return;
-  at::Tensor input = kept_at(watch.span->inputs[index]);
+SIGHTGLASS_INLINE bool FollowedCall::has_read(size_t index) const {
+  const std::optional<Read>& read = signature_->inputs[index];
+  return read && read->step < position_;
+}
+
+SIGHTGLASS_INLINE void FollowedCall::enter(Subscription& subscription, size_t index) {
+  if (subscription.entered[index]) return;
+  at::Tensor input = kept_at(subscription.span->inputs[index]);
   if (!input.defined()) return;
-  watch.entered[index] = 1;
-  watch.inputs[index] = input;
-  if (watch.subscriber->removed()) return;
-  const Slot& slot = watch.span->inputs[index];
-  const size_t read = slot.made() ? watch.span->begin : signature_->inputs[slot.index].step;
-  const Arrival arrival = read < position_ || watch.span->end <= position_ ? Arrival::late : Arrival::in_time;
-  at::Tensor changed = watch.subscriber->enter(index, input, arrival);
-  if (!changed.is_same(input)) replaced_.push_back({std::move(input), std::move(changed), watch.span->end});
+  subscription.entered[index] = 1;
+  subscription.inputs[index] = input;
+  if (subscription.subscriber->removed()) return;
+  const Source& source = subscription.span->inputs[index];
+  const bool is_read = source.made() ? subscription.span->begin < position_ : has_read(source.index);
+  const Arrival arrival = is_read || subscription.span->end <= position_ ? Arrival::late : Arrival::in_time;
+  at::Tensor changed = subscription.subscriber->enter(index, input, arrival);
+  if (!changed.is_same(input)) replaced_.push_back({std::move(input), std::move(changed), subscription.span->end});
 }
 
-SIGHTGLASS_INLINE bool FollowedCall::awaits_output(const Watch& watch) const {
-  return std::any_of(watch.span->outputs.begin(), watch.span->outputs.end(), [&](const Slot& slot) {
-    if (slot.step != Slot::given || kept_at(slot).defined()) return false;
-    const size_t read = signature_->inputs[slot.index].step;
-    return read != Read::never && read >= position_;
+SIGHTGLASS_INLINE bool FollowedCall::awaits_output(const Subscription& subscription) const {
+  return std::any_of(subscription.span->outputs.begin(), subscription.span->outputs.end(), [&](const Source& source) {
+    if (source.kind != Source::Kind::input || kept_at(source).defined()) return false;
+    return signature_->inputs[source.index] && !has_read(source.index);
   });
 }
 
 SIGHTGLASS_INLINE void FollowedCall::finish_spans(const OperatorHandle* op, Stack* stack) {
-  for (size_t i = 0; i < watches_.size(); ++i) {
-    Watch& watch = watches_[i];
-    if (watch.done || watch.span->end > position_ || awaits_output(watch)) continue;
-    watch.done = true;
-    for (size_t input = 0; input < watch.inputs.size(); ++input) enter(watch, input);
-    if (!watch.subscriber->removed()) finish(watch, op, stack);
-    for (const Slot& slot : watch.span->outputs) let_go(slot);
-    if (!watch.subscriber->wants_inputs()) continue;
-    for (const Slot& slot : watch.span->inputs) let_go(slot);
+  for (size_t i = 0; i < subscriptions_.size(); ++i) {
+    Subscription& subscription = subscriptions_[i];
+    if (subscription.done || subscription.span->end > position_ || awaits_output(subscription)) continue;
+    subscription.done = true;
+    for (size_t input = 0; input < subscription.inputs.size(); ++input) enter(subscription, input);
+    if (!subscription.subscriber->removed()) finish(subscription, op, stack);
+    for (const Source& source : subscription.span->outputs) let_go(source);
+    if (!subscription.subscriber->wants_inputs()) continue;
+    for (const Source& source : subscription.span->inputs) let_go(source);
   }
   replaced_.erase(std::remove_if(replaced_.begin(), replaced_.end(),
                                  [&](const Replaced& replaced) { return replaced.end <= position_; }),
                   replaced_.end());
 }
 
-SIGHTGLASS_INLINE void FollowedCall::finish(Watch& watch, const OperatorHandle* op, Stack* stack) {
+SIGHTGLASS_INLINE void FollowedCall::finish(Subscription& subscription, const OperatorHandle* op, Stack* stack) {
   std::vector<at::Tensor> outputs;
-  for (const Slot& slot : watch.span->outputs) outputs.push_back(kept_at(slot));
+  for (const Source& source : subscription.span->outputs) outputs.push_back(kept_at(source));
   const bool gone =
       std::none_of(outputs.begin(), outputs.end(), [](const at::Tensor& tensor) { return tensor.defined(); });
   if (gone && !outputs.empty()) {
-    return watch.subscriber->miss("its output was gone, or written in place, before it could be recognised");
+    return subscription.subscriber->miss("its output was gone, or written in place, before it could be recognised");
   }
   const std::vector<at::Tensor> before = outputs;
-  if (!watch.span->keys.empty()) watch.subscriber->keys(watch.span->keys);
-  watch.subscriber->leave(watch.inputs, outputs);
+  if (!subscription.span->keys.empty()) subscription.subscriber->keys(subscription.span->keys);
+  subscription.subscriber->leave(subscription.inputs, outputs);
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].is_same(before[i])) continue;
-    replace_output(watch.span->outputs[i], before[i], outputs[i], op, stack);
-    kept_[key(watch.span->outputs[i])].tensor = outputs[i];
+    replace_output(subscription.span->outputs[i], before[i], outputs[i], op, stack);
+    kept_[subscription.span->outputs[i]].tensor = outputs[i];
   }
 }
 
-SIGHTGLASS_INLINE void FollowedCall::replace_output(const Slot& slot, const at::Tensor& old,
+SIGHTGLASS_INLINE void FollowedCall::replace_output(const Source& source, const at::Tensor& old,
                                                     const at::Tensor& replacement, const OperatorHandle* op,
                                                     Stack* stack) {
-  TORCH_CHECK(slot.made(), owner_.describe(),
+  TORCH_CHECK(source.made(), owner_.describe(),
               ": its output cannot be replaced from outside, because it runs no operation of its own; ",
               owner_.remedy());
-  const bool latest = op != nullptr && slot.step + 1 == static_cast<int64_t>(position_);
+  const bool latest = op != nullptr && source.step + 1 == position_;
   if (!latest) return become(old, replacement);
   const auto& declared = op->schema().returns();
   size_t index = 0;
@@ -215,7 +221,7 @@ SIGHTGLASS_INLINE void FollowedCall::replace_output(const Slot& slot, const at::
     c10::IValue& value = (*stack)[stack->size() - declared.size() + i];
     const bool in_place = declared[i].alias_info() != nullptr && declared[i].alias_info()->isWrite();
     change_tensors(value, [&](const at::Tensor& tensor) {
-      if (index++ != slot.index) return tensor;
+      if (index++ != source.index) return tensor;
       // An in-place operation returns the caller's own tensor, whatever lies on the stack.
       if (!in_place) return replacement;
       become(old, replacement);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "sightglass/trace/learning/followed_call.hpp"
 #include "sightglass/trace/learning/learn.hpp"
 #include "sightglass/trace/learning/signature_store.hpp"
+#include "sightglass/trace/limits.hpp"
 #include "sightglass/trace/subscriber.hpp"
 
 /// Recognises the calls of a layer or a model in the stream of operations, and learns how they go.
@@ -35,7 +37,7 @@ class Follower {
   /// Operations of the call under way; 0 when there is none. Inner layers are shorter than those around them.
   size_t length() const;
   /// True while its last run leaves something to learn: then the recent tensors are kept alive.
-  bool wants_recent() const { return !announces_ && signature_ == nullptr && failures_ < 3; }
+  bool wants_recent() const { return !announces_ && signature_ == nullptr && failures_ < Limits::failures; }
   /// How many of the latest operations somebody may ask for once the layer is recognised: what it does before its
   /// anchor would be gone by then.
   size_t recent() const;
@@ -108,7 +110,7 @@ class Follower {
   std::shared_ptr<Runnable> owner_;
   std::shared_ptr<void> while_watched_;
   bool announces_;
-  uint64_t announced_ = 0;  ///< the number of the announced call that is followed
+  std::optional<uint64_t> announced_;  ///< the number of the announced call that is followed
   std::vector<at::Tensor> announced_inputs_;
   std::vector<std::pair<const void*, std::shared_ptr<Subscriber>>> subscribers_;
   StateRefs state_;

@@ -30,9 +30,8 @@ SIGHTGLASS_INLINE void Follower::renew_state() { state_ = announces_ ? StateRefs
 SIGHTGLASS_INLINE size_t Follower::length() const { return call_ ? call_->signature().steps.size() : 0; }
 
 SIGHTGLASS_INLINE size_t Follower::recent() const {
-  constexpr size_t while_learning = 8;
   if (announces_) return 0;
-  return signature_ != nullptr ? reach_ : wants_recent() ? while_learning : 0;
+  return signature_ != nullptr ? reach_ : wants_recent() ? Limits::kept_alive : 0;
 }
 
 SIGHTGLASS_INLINE bool Follower::wants_kept(const c10::FunctionSchema* schema) const {
@@ -90,12 +89,12 @@ SIGHTGLASS_INLINE void Follower::abort() {
 }
 
 SIGHTGLASS_INLINE void Follower::before_announced(const OperatorHandle& op, Stack& stack, const History& history) {
-  const uint64_t number = owner_->announced_call();
+  const std::optional<uint64_t> number = owner_->announced_call();
   if (number != announced_) {
     if (call_ && !call_->at_end()) call_->end_early();
     call_.reset();
     announced_ = number;
-    if (number != 0) begin_announced(&op.schema(), history);
+    if (number) begin_announced(&op.schema(), history);
   } else if (call_ && !call_->expects(&op.schema())) {
     change_announced(&op.schema(), history);
   }
@@ -140,9 +139,10 @@ SIGHTGLASS_INLINE void Follower::note_signature(std::shared_ptr<const Signature>
   reach_ = 0;
   if (signature_ == nullptr) return;
   size_t earliest = signature_->anchor;
-  const auto needs = [&](const Slot& slot) {
-    if (slot.made()) earliest = std::min(earliest, static_cast<size_t>(slot.step));
-    if (slot.step == Slot::given) earliest = std::min(earliest, signature_->inputs[slot.index].step);
+  const auto needs = [&](const Source& source) {
+    if (source.made()) earliest = std::min(earliest, source.step);
+    if (source.kind != Source::Kind::input) return;
+    if (const auto& read = signature_->inputs[source.index]) earliest = std::min(earliest, read->step);
   };
   for (const Span& span : signature_->spans) {
     for (const auto& [place, subscriber] : subscribers_) {
@@ -168,13 +168,14 @@ SIGHTGLASS_INLINE void Follower::begin(const c10::FunctionSchema* schema, const 
     note_signature(SignatureStore::global().find(*owner_));
   if (signature_ != nullptr && agrees(*signature_, history, history.latest(), {}, state_))
     return start(history, history.latest());
-  if (const auto refused = refused_.find(schema); refused != refused_.end() && refused->second >= 2) return;
+  if (const auto refused = refused_.find(schema);
+      refused != refused_.end() && refused->second >= Limits::failures_at_operation)
+    return;
   renew_state();
   pending_.push_back({history.latest(), {}});
 }
 
 SIGHTGLASS_INLINE void Follower::try_to_learn(const History& history) {
-  constexpr uint64_t patience = 16;
   for (size_t i = 0; i < pending_.size();) {
     const uint64_t anchor = pending_[i].anchor;
     Trial trial = try_anchor(history, anchor, pending_[i].tried);
@@ -184,7 +185,7 @@ SIGHTGLASS_INLINE void Follower::try_to_learn(const History& history) {
       adopt(std::move(*trial.signature));
       return start(history, anchor);
     }
-    if (history.latest() - anchor < patience) {
+    if (history.latest() - anchor < Limits::until_input) {
       ++i;
       continue;
     }
@@ -220,9 +221,8 @@ SIGHTGLASS_INLINE void Follower::resume(const History& history, bool touched) {
   const uint64_t anchor = before->first_event() + before->signature().anchor;
   const bool of_another = before->is_of_another(history[history.latest()], state_);
   if (touched && agrees(*signature_, history, history.latest(), {}, state_)) return start(history, history.latest());
-  constexpr int attempts = 2;
   TriedInputs tried;
-  const bool may_learn = history.holds(anchor) && (!of_another || others_ < attempts);
+  const bool may_learn = history.holds(anchor) && (!of_another || others_ < Limits::calls_of_another);
   Trial trial = may_learn ? try_anchor(history, anchor, tried) : Trial{};
   if (trial.signature) {
     adopt(std::move(*trial.signature));
@@ -250,7 +250,7 @@ SIGHTGLASS_INLINE void Follower::start(const History& history, uint64_t anchor_e
         --before;
         continue;
       }
-      call_->watch(span, subscriber, history);
+      call_->subscribe(span, subscriber, history);
     }
   }
   for (const auto& [place, subscriber] : subscribers_) {

@@ -14,6 +14,7 @@
 
 #include "sightglass/trace/history.hpp"
 #include "sightglass/trace/learning/signature.hpp"
+#include "sightglass/trace/limits.hpp"
 
 /// How a signature is learned while a model runs: the layer is called on a sample of what it seems to be given, and the
 /// operations of that trial must be those that have been seen.
@@ -53,7 +54,8 @@ Trial learn_announced(Runnable& owner, const std::vector<at::Tensor>& inputs);
 /// How much of a tensor a trial is given. Small is cheap; whole is right where the layer knows its size.
 enum class SampleSize { cut, single, whole };
 
-/// The first image of the batch, at most 16 places a spatial dimension (`cut`); all of it (`single`); the batch
+/// The first image of the batch, at most `Limits::sample` places a spatial dimension (`cut`); all of it (`single`); the
+/// batch
 /// (`whole`).
 at::Tensor sample_of(const at::Tensor& tensor, SampleSize size);
 
@@ -89,7 +91,10 @@ std::vector<at::Tensor> candidates(const Runnable& owner, const History& history
 /// Calls `visit` with every ordered choice of `count` out of the most likely candidates until it returns true.
 template <class Visit>
 bool any_choice(const std::vector<at::Tensor>& from, size_t count, Visit&& visit) {
-  const size_t most = std::min<size_t>(from.size(), count <= 2 ? from.size() : count == 3 ? 6 : 4);
+  const size_t likely = count <= 2   ? from.size()
+                        : count == 3 ? Limits::candidates_for_three
+                                     : Limits::candidates_for_four;
+  const size_t most = std::min(from.size(), likely);
   if (most == 0) return false;
   std::vector<size_t> choice(count, 0);
   while (true) {

@@ -38,9 +38,9 @@ SIGHTGLASS_INLINE Trial run_once(Runnable& owner, const std::vector<at::Tensor>&
   try {
     const Observed scope(recorder);
     std::vector<at::Tensor> values = inputs;
-    recorder.mark(owner.id(), Side::begin, values);
+    recorder.mark(owner.id().address, Side::begin, values);
     values = owner.run(inputs);
-    recorder.mark(owner.id(), Side::end, values);
+    recorder.mark(owner.id().address, Side::end, values);
   } catch (const c10::Error& error) {
     trial.failure = one_line(error.what_without_backtrace());
   } catch (const std::exception& error) {
@@ -84,7 +84,7 @@ SIGHTGLASS_INLINE at::Tensor sample_of(const at::Tensor& tensor, SampleSize size
   if (part.layout() != at::kStrided) return part.clone();
   if (size != SampleSize::whole && part.dim() > 0 && part.size(0) > 1) part = part.narrow(0, 0, 1);
   if (size == SampleSize::cut && part.dim() >= 4) {
-    for (int64_t d = 2; d < part.dim(); ++d) part = part.narrow(d, 0, std::min<int64_t>(16, part.size(d)));
+    for (int64_t d = 2; d < part.dim(); ++d) part = part.narrow(d, 0, std::min(Limits::sample, part.size(d)));
   }
   return part.clone();
 }
@@ -94,15 +94,14 @@ SIGHTGLASS_INLINE Guide guide_along(const History& history, uint64_t anchor_even
   for (uint64_t event = anchor_event + 1; event-- > 0 && history.holds(event);) starts.push_back(event);
   uint64_t step = 0;
   return [&history, inputs = std::move(inputs), starts, step](const c10::FunctionSchema* schema,
-                                                              const std::vector<int>& given) mutable {
+                                                              const std::vector<std::optional<size_t>>& given) mutable {
     const auto is_wrong = [&](uint64_t start) {
       const uint64_t event = start + step;
       if (event >= history.count()) return false;
       if (history[event].schema != schema) return true;
       const auto& seen = history[event].arguments;
       for (size_t i = 0; i < given.size(); ++i) {
-        if (given[i] < 0) continue;
-        if (i >= seen.size() || seen[i].impl() != inputs[static_cast<size_t>(given[i])]) return true;
+        if (given[i] && (i >= seen.size() || seen[i].impl() != inputs[*given[i]])) return true;
       }
       return false;
     };
@@ -136,10 +135,10 @@ SIGHTGLASS_INLINE bool agrees(const Signature& signature, const History& history
     if (read.step < seen && !reads_the_same(read, history[first + read.step].given, state)) return false;
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const Read& read = signature.inputs[i];
-    if (read.step == Read::never || read.step >= seen) continue;
-    const auto& arguments = history[first + read.step].arguments;
-    if (read.argument >= arguments.size() || arguments[read.argument].impl() != inputs[i].unsafeGetTensorImpl())
+    const std::optional<Read>& read = signature.inputs[i];
+    if (!read || read->step >= seen) continue;
+    const auto& arguments = history[first + read->step].arguments;
+    if (read->argument >= arguments.size() || arguments[read->argument].impl() != inputs[i].unsafeGetTensorImpl())
       return false;
   }
   return true;
@@ -175,14 +174,12 @@ SIGHTGLASS_INLINE void fitting_first(std::vector<at::Tensor>& tensors) {
 
 SIGHTGLASS_INLINE std::vector<at::Tensor> candidates(const Runnable& owner, const History& history,
                                                      uint64_t anchor_event) {
-  constexpr size_t seen_at_most = 24;
-  constexpr size_t enough = 12;
   std::set<const void*> seen;
   for (const at::Tensor& tensor : owner.state()) seen.insert(tensor.unsafeGetTensorImpl());
   std::vector<at::Tensor> found;
   const auto add = [&](const std::vector<TensorRef>& refs) {
     for (const TensorRef& ref : refs) {
-      if (found.size() >= seen_at_most || !seen.insert(ref.impl()).second) continue;
+      if (found.size() >= Limits::candidates_seen || !seen.insert(ref.impl()).second) continue;
       if (at::Tensor tensor = ref.unchanged(); tensor.defined()) found.push_back(std::move(tensor));
     }
   };
@@ -200,7 +197,7 @@ SIGHTGLASS_INLINE std::vector<at::Tensor> candidates(const Runnable& owner, cons
     add(history[event].arguments);
   }
   fitting_first(found);
-  if (found.size() > enough) found.resize(enough);
+  if (found.size() > Limits::candidates) found.resize(Limits::candidates);
   return found;
 }
 

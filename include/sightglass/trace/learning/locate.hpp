@@ -13,8 +13,9 @@
 #include "sightglass/inline.hpp"
 #include "sightglass/trace/learning/learn.hpp"
 #include "sightglass/trace/learning/module.hpp"
+#include "sightglass/trace/limits.hpp"
 
-/// Where the children without parameters run inside of a block: nothing tells of them, so each is sought by its own
+/// Where the children without parameters run inside of a block: nothing tells of them, so each is found by its own
 /// operations, non-tensor arguments included, outside of the spans of its siblings. It must occur exactly once.
 namespace sightglass::detail {
 
@@ -127,7 +128,7 @@ class BlockRunnable final : public ModuleRunnable {
                 const std::vector<Child>& children);
 
   /// Not that of the module: its signature holds more.
-  SIGHTGLASS_INLINE const void* id() const override;
+  SIGHTGLASS_INLINE RunnableId id() const override;
   bool wants_recording() const override { return true; }
 
   SIGHTGLASS_INLINE void complete(Signature& signature, const Recording& recording) override;

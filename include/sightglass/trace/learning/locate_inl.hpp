@@ -58,8 +58,8 @@ SIGHTGLASS_INLINE Locator::Search Locator::search_for(const Child& child) const 
 SIGHTGLASS_INLINE bool Locator::reads_of_sibling(size_t step) const {
   const auto tensors = flat_tensors(recording_[step].arguments);
   return std::any_of(tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) {
-    const Slot maker = recording_.maker_of(tensor, step);
-    return maker.made() && taken_[static_cast<size_t>(maker.step)];
+    const Source maker = recording_.maker_of(tensor, step);
+    return maker.made() && taken_[maker.step];
   });
 }
 
@@ -148,15 +148,15 @@ SIGHTGLASS_INLINE std::vector<Span> Locator::spans_at(const Run& run, size_t ste
   for (Span& span : spans) {
     span.begin += step;
     span.end += step;
-    const auto move = [&](Slot& slot) {
-      if (slot.step == Slot::given) {
-        slot = recording_.maker_of(input, step);
-      } else if (slot.made()) {
-        slot.step += static_cast<int64_t>(step);
+    const auto move = [&](Source& source) {
+      if (source.kind == Source::Kind::input) {
+        source = recording_.maker_of(input, step);
+      } else if (source.made()) {
+        source.step += step;
       }
     };
-    for (Slot& slot : span.inputs) move(slot);
-    for (Slot& slot : span.outputs) move(slot);
+    for (Source& source : span.inputs) move(source);
+    for (Source& source : span.outputs) move(source);
   }
   return spans;
 }
@@ -187,10 +187,9 @@ SIGHTGLASS_INLINE void Locator::take_span_of(const Child& child) {
 }
 
 SIGHTGLASS_INLINE std::optional<Signature> Locator::learn_at(Runnable& runnable, size_t anchor) const {
-  constexpr size_t patience = 16;
   History history;
   TriedInputs tried;
-  for (size_t step = 0; step < std::min(anchor + patience, recording_.size()); ++step) {
+  for (size_t step = 0; step < std::min(anchor + Limits::until_input, recording_.size()); ++step) {
     Event& event = history.begin(recording_[step].schema);
     for (const at::Tensor& tensor : flat_tensors(recording_[step].arguments)) event.give(tensor);
     if (step >= anchor) {
@@ -207,7 +206,9 @@ SIGHTGLASS_INLINE BlockRunnable::BlockRunnable(const std::shared_ptr<torch::nn::
   for (const Child& child : children) children_.push_back({child.module, child.name, child.callable});
 }
 
-SIGHTGLASS_INLINE const void* BlockRunnable::id() const { return static_cast<const char*>(ModuleRunnable::id()) + 2; }
+SIGHTGLASS_INLINE RunnableId BlockRunnable::id() const {
+  return {ModuleRunnable::id().address, RunnableId::Kind::block};
+}
 
 SIGHTGLASS_INLINE void BlockRunnable::complete(Signature& signature, const Recording& recording) {
   std::vector<Child> children;

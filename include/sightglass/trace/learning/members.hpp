@@ -12,14 +12,14 @@ struct Members;
 }
 
 /// What a module holds itself, without the recursion, names and dictionaries that LibTorch's public functions make for
-/// each call: for a small network they cost more than its explanation. Modules befriend this template of LibTorch's,
-/// whatever its arguments.
+/// each call: for a small network they cost more than its explanation. This template of LibTorch's is a friend of
+/// modules, whatever its arguments.
 template <>
 struct torch::nn::AnyModuleHolder<sightglass::detail::Members> {
-  using Tensors = torch::OrderedDict<std::string, at::Tensor>;
+  using NamedTensors = torch::OrderedDict<std::string, at::Tensor>;
   using Children = torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>;
-  static const Tensors& parameters(const torch::nn::Module& module) { return module.parameters_; }
-  static const Tensors& buffers(const torch::nn::Module& module) { return module.buffers_; }
+  static const NamedTensors& parameters(const torch::nn::Module& module) { return module.parameters_; }
+  static const NamedTensors& buffers(const torch::nn::Module& module) { return module.buffers_; }
   static const Children& children(const torch::nn::Module& module) { return module.children_; }
 };
 

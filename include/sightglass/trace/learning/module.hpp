@@ -22,7 +22,7 @@
 namespace sightglass::detail {
 
 /// Whether any is defined: LibTorch registers undefined tensors for parameters that were not asked for.
-bool any_defined(const MembersOf::Tensors& tensors);
+bool any_defined(const MembersOf::NamedTensors& tensors);
 
 bool has_state(const torch::nn::Module& module);
 
@@ -34,7 +34,7 @@ class ModuleRunnable : public Runnable {
  public:
   ModuleRunnable(const std::shared_ptr<torch::nn::Module>& module, std::string name, Callable callable);
 
-  const void* id() const override { return address_; }
+  RunnableId id() const override { return {address_}; }
   std::weak_ptr<const void> lifetime() const override { return lives_with_; }
   std::string describe() const override { return "layer \"" + name_ + "\" (" + type_ + ")"; }
   std::vector<size_t> input_counts() const override { return callable_.input_counts; }
@@ -51,7 +51,8 @@ class ModuleRunnable : public Runnable {
   std::shared_ptr<torch::nn::Module> module() const;
 
  private:
-  void collect(std::vector<at::Tensor>& into, const MembersOf::Tensors& (*tensors_of)(const torch::nn::Module&)) const;
+  void collect(std::vector<at::Tensor>& into,
+               const MembersOf::NamedTensors& (*tensors_of)(const torch::nn::Module&)) const;
 
   std::vector<std::shared_ptr<torch::nn::Module>> all_modules() const;
 
@@ -77,13 +78,13 @@ torch::nn::AnyValue run_sequential(torch::nn::SequentialImpl& sequential, torch:
 
 Callable callable_of_sequential();
 
-/// The run of a `Sequential` child by child. For a class derived from it this is not the module's own `forward`, hence
-/// another identity.
+/// The run of a `Sequential` child by child. For a class derived from it this is not the module's own `forward`, so
+/// that it has another identity.
 class SequentialRunnable final : public ModuleRunnable {
  public:
   SequentialRunnable(const std::shared_ptr<torch::nn::Module>& module, std::string name);
 
-  SIGHTGLASS_INLINE const void* id() const override;
+  SIGHTGLASS_INLINE RunnableId id() const override;
   SIGHTGLASS_INLINE bool begins_without_state() const override;
 
  private:

@@ -6,7 +6,7 @@
 
 namespace sightglass::detail {
 
-SIGHTGLASS_INLINE bool any_defined(const MembersOf::Tensors& tensors) {
+SIGHTGLASS_INLINE bool any_defined(const MembersOf::NamedTensors& tensors) {
   return std::any_of(tensors.begin(), tensors.end(), [](const auto& item) { return item.value().defined(); });
 }
 
@@ -74,7 +74,7 @@ SIGHTGLASS_INLINE std::shared_ptr<torch::nn::Module> ModuleRunnable::module() co
 }
 
 SIGHTGLASS_INLINE void ModuleRunnable::collect(
-    std::vector<at::Tensor>& into, const MembersOf::Tensors& (*tensors_of)(const torch::nn::Module&)) const {
+    std::vector<at::Tensor>& into, const MembersOf::NamedTensors& (*tensors_of)(const torch::nn::Module&)) const {
   if (lives_with_.expired()) return;
   for (const auto& weak : modules_) {
     const auto each = weak.lock();
@@ -139,9 +139,8 @@ SIGHTGLASS_INLINE SequentialRunnable::SequentialRunnable(const std::shared_ptr<t
                                                          std::string name)
     : ModuleRunnable(module, std::move(name), callable_of_sequential()), plain_(is_plain_sequential(*module)) {}
 
-SIGHTGLASS_INLINE const void* SequentialRunnable::id() const {
-  const auto* const address = static_cast<const char*>(ModuleRunnable::id());
-  return plain_ ? address : address + 1;
+SIGHTGLASS_INLINE RunnableId SequentialRunnable::id() const {
+  return {ModuleRunnable::id().address, plain_ ? RunnableId::Kind::forward : RunnableId::Kind::children};
 }
 
 SIGHTGLASS_INLINE bool SequentialRunnable::begins_without_state() const {

@@ -9,7 +9,9 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -23,15 +25,18 @@
 /// Where a layer begins and ends in the stream of operations.
 namespace sightglass::detail {
 
-/// Where a tensor comes from: result `index` (lists counted one by one) of operation `step`; or, with `step` = `given`,
-/// input `index` of the whole. `nowhere`: no operation made it, so that it cannot be found again.
-struct Slot {
-  static constexpr int64_t given = -1;
-  static constexpr int64_t nowhere = -2;
-  int64_t step = nowhere;
-  size_t index = 0;
+/// Where a tensor comes from, as far as it can be found again: an operation's result (lists counted one by one), or an
+/// input of the whole.
+struct Source {
+  enum class Kind { unknown, input, result };
+  Kind kind = Kind::unknown;
+  size_t index = 0;  ///< among the results or inputs
+  size_t step = 0;   ///< the operation, of a result
 
-  bool made() const { return step >= 0; }
+  bool made() const { return kind == Kind::result; }
+  friend bool operator<(const Source& a, const Source& b) {
+    return std::tie(a.kind, a.step, a.index) < std::tie(b.kind, b.step, b.index);
+  }
 };
 
 /// One call of a place: it runs the operations `begin` to `end` (exclusive), perhaps none.
@@ -39,16 +44,15 @@ struct Span {
   const void* place = nullptr;
   size_t begin = 0;
   size_t end = 0;
-  std::vector<Slot> inputs;
-  std::vector<Slot> outputs;
+  std::vector<Source> inputs;
+  std::vector<Source> outputs;
   std::vector<std::string> keys = {};  ///< the path of each output, where it gives no single tensor
 };
 
 /// Where an input of the whole is read first: tensor argument `argument` (lists counted one by one) of operation
 /// `step`.
 struct Read {
-  static constexpr size_t never = static_cast<size_t>(-1);
-  size_t step = never;
+  size_t step = 0;
   size_t argument = 0;
 };
 
@@ -63,8 +67,8 @@ struct StateRead {
 /// The operations that a runnable's `forward` performs, in order.
 struct Signature {
   std::vector<const c10::FunctionSchema*> steps;
-  size_t anchor = 0;         ///< the first operation that reads a parameter or buffer, and does not write it
-  std::vector<Read> inputs;  ///< one for each input
+  size_t anchor = 0;  ///< the first operation that reads a parameter or buffer, and does not write it
+  std::vector<std::optional<Read>> inputs;  ///< one for each input; none where it is never read
   /// In the order of steps. Another layer that performs the same operations does so with parameters of its own.
   std::vector<StateRead> state_reads;
   std::vector<Span> spans;  ///< in the order in which they end: the whole last
@@ -85,15 +89,15 @@ class Recording : public std::vector<RecordedStep> {
   explicit Recording(std::vector<at::Tensor> inputs = {});
 
   /// What made `tensor`, as it was before operation `step`.
-  Slot maker_of(const at::Tensor& tensor, size_t step) const;
+  Source maker_of(const at::Tensor& tensor, size_t step) const;
 
  private:
   std::vector<at::Tensor> inputs_;
 };
 
 /// Says, before each operation of a trial run, whether to go on; `given`: its tensor arguments, and for each of them
-/// the number of the trial's input that it is, or -1.
-using Guide = std::function<bool(const c10::FunctionSchema* schema, const std::vector<int>& given)>;
+/// the number of the trial's input that it is, if it is one.
+using Guide = std::function<bool(const c10::FunctionSchema* schema, const std::vector<std::optional<size_t>>& given)>;
 
 /// Thrown through a user's `forward` to end a trial that its guide has given up.
 struct OffTheTrack : std::exception {
@@ -116,7 +120,7 @@ class Recorder final : public Listener {
   SIGHTGLASS_INLINE void mark(const void* place, Side side, std::vector<at::Tensor>& values) override;
   void keys(const void* /*place*/, const std::vector<std::string>& paths) override { keys_ = paths; }
 
-  bool has_anchor() const { return signature_.anchor != none; }
+  bool has_anchor() const { return anchor_.has_value(); }
   Signature take();
   const Recording& recording() const { return recording_; }
 
@@ -124,13 +128,11 @@ class Recorder final : public Listener {
   std::vector<TensorRef> survivors();
 
  private:
-  static constexpr size_t none = static_cast<size_t>(-1);
-
   void note_reads(const OperatorHandle& op, const Stack& stack);
 
   void protect(const OperatorHandle& op, Stack& stack);
 
-  /// Memory that was there before the run; what looks at it later, as a view, is as precious.
+  /// Memory that was there before the run; what looks at it later, as a view, is protected too.
   void note_storage(const at::Tensor& tensor);
 
   bool is_endangered(const at::Tensor& tensor, bool written) const;
@@ -138,11 +140,12 @@ class Recorder final : public Listener {
   /// One clone a tensor, so that a later read sees an earlier write.
   at::Tensor clone_of(const at::Tensor& tensor);
 
-  std::vector<Slot> slots(const std::vector<at::Tensor>& values) const;
+  std::vector<Source> sources(const std::vector<at::Tensor>& values) const;
 
-  Slot slot(const at::Tensor& value) const;
+  Source source_of(const at::Tensor& value) const;
 
   Signature signature_;
+  std::optional<size_t> anchor_;  // none as long as nothing of `state` was read
   std::vector<at::Tensor> inputs_;
   Detail detail_;
   Guide guide_;
@@ -151,7 +154,7 @@ class Recorder final : public Listener {
   std::vector<std::string> keys_;                             // of the place that ends next
   std::unordered_map<const c10::TensorImpl*, size_t> state_;  // and its number
   std::unordered_set<const c10::TensorImpl*> buffers_;
-  std::unordered_map<const c10::TensorImpl*, Slot> made_;
+  std::unordered_map<const c10::TensorImpl*, Source> made_;
   std::unordered_set<const void*> own_storages_;
   std::unordered_set<const void*> foreign_storages_;
   std::unordered_map<const c10::TensorImpl*, at::Tensor> clones_;

@@ -8,15 +8,15 @@ namespace sightglass::detail {
 
 SIGHTGLASS_INLINE Recording::Recording(std::vector<at::Tensor> inputs) : inputs_(std::move(inputs)) {}
 
-SIGHTGLASS_INLINE Slot Recording::maker_of(const at::Tensor& tensor, size_t step) const {
+SIGHTGLASS_INLINE Source Recording::maker_of(const at::Tensor& tensor, size_t step) const {
   for (size_t before = step; before-- > 0;) {
     const auto& made = (*this)[before].results;
     for (size_t i = 0; i < made.size(); ++i) {
-      if (made[i].is_same(tensor)) return {static_cast<int64_t>(before), i};
+      if (made[i].is_same(tensor)) return {Source::Kind::result, i, before};
     }
   }
   for (size_t i = 0; i < inputs_.size(); ++i) {
-    if (inputs_[i].is_same(tensor)) return {Slot::given, i};
+    if (inputs_[i].is_same(tensor)) return {Source::Kind::input, i};
   }
   return {};
 }
@@ -28,7 +28,6 @@ SIGHTGLASS_INLINE const char* OffTheTrack::what() const noexcept {
 SIGHTGLASS_INLINE Recorder::Recorder(const std::vector<at::Tensor>& inputs, const std::vector<at::Tensor>& state,
                                      const std::vector<at::Tensor>& buffers, Detail detail, Guide guide)
     : inputs_(inputs), detail_(detail), guide_(std::move(guide)), recording_(inputs) {
-  signature_.anchor = none;
   signature_.inputs.resize(inputs.size());
   for (size_t i = 0; i < state.size(); ++i) state_.emplace(state[i].unsafeGetTensorImpl(), i);
   for (const at::Tensor& tensor : buffers) buffers_.insert(tensor.unsafeGetTensorImpl());
@@ -40,12 +39,12 @@ SIGHTGLASS_INLINE void Recorder::operation(const OperatorHandle& op, Stack& stac
   protect(op, stack);
   op.callBoxed(stack);
   if (detail_ == Detail::full) recording_.back().results = flat_tensors(results(op, stack));
-  const auto step = static_cast<int64_t>(signature_.steps.size());
+  const size_t step = signature_.steps.size();
   signature_.steps.push_back(&op.schema());
   size_t index = 0;
   for (const c10::IValue& value : results(op, stack)) {
     for_each_tensor(value, [&](const at::Tensor& tensor) {
-      made_[tensor.unsafeGetTensorImpl()] = Slot{step, index++};
+      made_[tensor.unsafeGetTensorImpl()] = Source{Source::Kind::result, index++, step};
       if (foreign_storages_.count(storage_of(tensor)) == 0) own_storages_.insert(storage_of(tensor));
       made_tensors_.emplace_back(tensor);
     });
@@ -54,7 +53,7 @@ SIGHTGLASS_INLINE void Recorder::operation(const OperatorHandle& op, Stack& stac
 
 SIGHTGLASS_INLINE void Recorder::mark(const void* place, Side side, std::vector<at::Tensor>& values) {
   if (side == Side::begin) {
-    open_.push_back(Span{place, signature_.steps.size(), 0, slots(values), {}});
+    open_.push_back(Span{place, signature_.steps.size(), 0, sources(values), {}});
     return;
   }
   const auto opened = std::find_if(open_.rbegin(), open_.rend(), [&](const Span& span) { return span.place == place; });
@@ -62,12 +61,15 @@ SIGHTGLASS_INLINE void Recorder::mark(const void* place, Side side, std::vector<
   Span span = std::move(*opened);
   open_.erase(std::next(opened).base());
   span.end = signature_.steps.size();
-  span.outputs = slots(values);
+  span.outputs = sources(values);
   span.keys = std::exchange(keys_, {});
   signature_.spans.push_back(std::move(span));
 }
 
-SIGHTGLASS_INLINE Signature Recorder::take() { return std::move(signature_); }
+SIGHTGLASS_INLINE Signature Recorder::take() {
+  signature_.anchor = anchor_.value_or(0);
+  return std::move(signature_);
+}
 
 SIGHTGLASS_INLINE std::vector<TensorRef> Recorder::survivors() {
   recording_.clear();
@@ -83,20 +85,20 @@ SIGHTGLASS_INLINE void Recorder::note_reads(const OperatorHandle& op, const Stac
   const auto& declared = op.schema().arguments();
   const auto given = arguments(op, stack);
   size_t argument = 0;
-  std::vector<int> which;
+  std::vector<std::optional<size_t>> which;
   for (size_t a = 0; a < given.size(); ++a) {
     for_each_tensor(given[a], [&](const at::Tensor& tensor) {
-      which.push_back(-1);
+      which.emplace_back();
       note_storage(tensor);
       for (size_t i = 0; i < inputs_.size(); ++i) {
         if (!tensor.is_same(inputs_[i])) continue;
-        which.back() = static_cast<int>(i);
-        if (signature_.inputs[i].step == Read::never) signature_.inputs[i] = {step, argument};
+        which.back() = i;
+        if (!signature_.inputs[i]) signature_.inputs[i] = Read{step, argument};
       }
       // Not where it is written: that may be an optimiser or an initialisation as well.
       const auto own = state_.find(tensor.unsafeGetTensorImpl());
       if (own != state_.end()) signature_.state_reads.push_back({step, argument, own->second});
-      if (signature_.anchor == none && own != state_.end() && !writes(declared[a])) signature_.anchor = step;
+      if (!anchor_ && own != state_.end() && !writes(declared[a])) anchor_ = step;
       ++argument;
     });
   }
@@ -145,18 +147,18 @@ SIGHTGLASS_INLINE at::Tensor Recorder::clone_of(const at::Tensor& tensor) {
   return clone;
 }
 
-SIGHTGLASS_INLINE std::vector<Slot> Recorder::slots(const std::vector<at::Tensor>& values) const {
-  std::vector<Slot> found;
-  for (const at::Tensor& value : values) found.push_back(slot(value));
+SIGHTGLASS_INLINE std::vector<Source> Recorder::sources(const std::vector<at::Tensor>& values) const {
+  std::vector<Source> found;
+  for (const at::Tensor& value : values) found.push_back(source_of(value));
   return found;
 }
 
-SIGHTGLASS_INLINE Slot Recorder::slot(const at::Tensor& value) const {
+SIGHTGLASS_INLINE Source Recorder::source_of(const at::Tensor& value) const {
   if (!value.defined()) return {};
   const auto made = made_.find(value.unsafeGetTensorImpl());
   if (made != made_.end()) return made->second;
   for (size_t i = 0; i < inputs_.size(); ++i) {
-    if (value.is_same(inputs_[i])) return {Slot::given, i};
+    if (value.is_same(inputs_[i])) return {Source::Kind::input, i};
   }
   return {};
 }

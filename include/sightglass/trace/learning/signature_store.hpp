@@ -14,7 +14,7 @@
 
 namespace sightglass::detail {
 
-/// Signatures learned in this process, so that the second guard on a layer pays nothing.
+/// Signatures learned in this process, so that the second guard on a layer costs no trial.
 class C10_EXPORT SignatureStore {
  public:
   static SignatureStore& global() {
@@ -26,7 +26,7 @@ class C10_EXPORT SignatureStore {
   void put(const Runnable& owner, std::shared_ptr<const Signature> signature);
 
  private:
-  OwnerStore<std::pair<const void*, uint64_t>, Signature> signatures_;
+  OwnerStore<std::pair<RunnableId, uint64_t>, Signature> signatures_;
 };
 
 }  // namespace sightglass::detail

@@ -14,7 +14,7 @@
 
 namespace sightglass::detail {
 
-/// An attention map that ran, `[..., T, T]`, and the gradient at it once a backward pass has come by.
+/// An attention map that ran, `[..., T, T]`, and the gradient at it once a backward pass has reached it.
 struct AttentionMap {
   std::vector<int64_t> sizes;
   at::Tensor gradient;

@@ -25,7 +25,7 @@ enum class Axes { unknown, channels_first, channels_last };
 /// channels first, linear layers and layer norm last; permutations change it, and what keeps a shape keeps it.
 class AxisObserver final : public Onlooker {
  public:
-  AxisObserver() : Onlooker(state().listener) {}
+  AxisObserver() : Onlooker(thread_state().listener) {}
 
   SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
@@ -40,7 +40,7 @@ class AxisObserver final : public Onlooker {
     Axes of_output = Axes::unknown;
   };
   /// What is known of one tensor tells of the other.
-  struct Step {
+  struct Link {
     const void* from;
     const void* to;
     std::vector<int64_t> order;  ///< of a permutation; else empty
@@ -65,9 +65,9 @@ class AxisObserver final : public Onlooker {
   void hold(const at::Tensor& tensor);
   void note(const at::Tensor& tensor, Axes axes);
 
-  /// What `axes` of the tensor before a step are behind it.
-  static Axes behind(Axes axes, const Step& step);
-  static Axes before(Axes axes, const Step& step);
+  /// What `axes` of one end of a link are at its other end.
+  static Axes behind(Axes axes, const Link& link);
+  static Axes before(Axes axes, const Link& link);
   /// Where both shapes have the batch and the channels in the same places.
   static bool keeps(Axes axes, const std::vector<int64_t>& one, const std::vector<int64_t>& other);
 
@@ -81,7 +81,7 @@ class AxisObserver final : public Onlooker {
 
   std::unordered_map<const void*, Axes> known_;
   std::unordered_map<const void*, TensorRef> held_;
-  std::vector<Step> steps_;
+  std::vector<Link> links_;
   std::vector<std::vector<int64_t>> grids_;
   size_t settled_ = 0;
 };

@@ -22,7 +22,7 @@ SIGHTGLASS_INLINE void AxisObserver::operation(const OperatorHandle& op, Stack& 
   if (evidence.of_output != Axes::unknown || name == "aten::matmul" || name == "aten::bmm") return;
   for (const at::Tensor& tensor : given) {
     if (tensor.dim() >= 3 && made[0].dim() >= 3)
-      steps_.push_back({key(tensor), key(made[0]), order, sizes(tensor), sizes(made[0])});
+      links_.push_back({key(tensor), key(made[0]), order, sizes(tensor), sizes(made[0])});
   }
 }
 
@@ -92,21 +92,21 @@ SIGHTGLASS_INLINE void AxisObserver::note(const at::Tensor& tensor, Axes axes) {
   if (axes != Axes::unknown && tensor.dim() >= 3) known_.emplace(key(tensor), axes);
 }
 
-SIGHTGLASS_INLINE Axes AxisObserver::behind(Axes axes, const Step& step) {
+SIGHTGLASS_INLINE Axes AxisObserver::behind(Axes axes, const Link& link) {
   if (axes == Axes::unknown) return axes;
-  if (!step.order.empty()) {
-    const int64_t channels = axes == Axes::channels_first ? 1 : static_cast<int64_t>(step.order.size()) - 1;
-    if (step.order[0] != 0) return Axes::unknown;
-    if (step.order[1] == channels) return Axes::channels_first;
-    return step.order.back() == channels ? Axes::channels_last : Axes::unknown;
+  if (!link.order.empty()) {
+    const int64_t channels = axes == Axes::channels_first ? 1 : static_cast<int64_t>(link.order.size()) - 1;
+    if (link.order[0] != 0) return Axes::unknown;
+    if (link.order[1] == channels) return Axes::channels_first;
+    return link.order.back() == channels ? Axes::channels_last : Axes::unknown;
   }
-  return keeps(axes, step.from_sizes, step.to_sizes) ? axes : Axes::unknown;
+  return keeps(axes, link.from_sizes, link.to_sizes) ? axes : Axes::unknown;
 }
 
-SIGHTGLASS_INLINE Axes AxisObserver::before(Axes axes, const Step& step) {
-  if (step.order.empty()) return keeps(axes, step.to_sizes, step.from_sizes) ? axes : Axes::unknown;
+SIGHTGLASS_INLINE Axes AxisObserver::before(Axes axes, const Link& link) {
+  if (link.order.empty()) return keeps(axes, link.to_sizes, link.from_sizes) ? axes : Axes::unknown;
   for (const Axes guess : {Axes::channels_first, Axes::channels_last}) {
-    if (axes != Axes::unknown && behind(guess, step) == axes) return guess;
+    if (axes != Axes::unknown && behind(guess, link) == axes) return guess;
   }
   return Axes::unknown;
 }
@@ -119,12 +119,12 @@ SIGHTGLASS_INLINE bool AxisObserver::keeps(Axes axes, const std::vector<int64_t>
 }
 
 SIGHTGLASS_INLINE void AxisObserver::settle() {
-  if (settled_ == steps_.size()) return;
-  settled_ = steps_.size();
+  if (settled_ == links_.size()) return;
+  settled_ = links_.size();
   for (int round = 0; round < 2; ++round) {
-    for (const Step& step : steps_) carry(step.from, step.to, [&](Axes axes) { return behind(axes, step); });
-    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step)
-      carry(step->to, step->from, [&](Axes axes) { return before(axes, *step); });
+    for (const Link& link : links_) carry(link.from, link.to, [&](Axes axes) { return behind(axes, link); });
+    for (auto link = links_.rbegin(); link != links_.rend(); ++link)
+      carry(link->to, link->from, [&](Axes axes) { return before(axes, *link); });
   }
 }
 

@@ -16,7 +16,7 @@ namespace sightglass::detail {
 /// What a convolution or batch norm adds to each of its channels, and the gradient at its output.
 struct BiasTerm {
   at::Tensor bias;      ///< `[C]`
-  at::Tensor gradient;  ///< `[N, C, *S]`, once a backward pass has come by; undefined where none has
+  at::Tensor gradient;  ///< `[N, C, *S]`, once a backward pass has reached it; undefined where none has
 };
 
 /// While it listens, notes the bias of each convolution and batch norm that runs; the backward pass then brings each
@@ -26,7 +26,7 @@ struct BiasTerm {
 /// and a bias, `beta - gamma * mean / sqrt(var + eps)`.
 class BiasGradients final : public Onlooker {
  public:
-  BiasGradients() : Onlooker(state().listener) {}
+  BiasGradients() : Onlooker(thread_state().listener) {}
 
   SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 

@@ -67,7 +67,7 @@ SIGHTGLASS_INLINE bool hides_multiply_adds(const std::string& name) {
 }
 
 SIGHTGLASS_INLINE MultiplyAddCounter::MultiplyAddCounter(Tell tell)
-    : Onlooker(state().listener), tell_(std::move(tell)) {}
+    : Onlooker(thread_state().listener), tell_(std::move(tell)) {}
 
 SIGHTGLASS_INLINE void MultiplyAddCounter::operation(const OperatorHandle& op, Stack& stack) {
   ++operations_;

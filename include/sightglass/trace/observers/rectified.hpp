@@ -15,7 +15,7 @@ namespace sightglass::detail {
 /// it: modules, functions and in-place ones alike, and ReLU6.
 class RectifiedGradients final : public Onlooker {
  public:
-  RectifiedGradients() : Onlooker(state().listener) {}
+  RectifiedGradients() : Onlooker(thread_state().listener) {}
 
   SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 

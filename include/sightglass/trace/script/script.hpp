@@ -63,7 +63,7 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
   /// How the file was exported; read once.
   const ExportReader& exported();
 
-  const void* id() const override { return address_; }
+  RunnableId id() const override { return {address_}; }
   SIGHTGLASS_INLINE std::weak_ptr<const void> lifetime() const override;
   std::string describe() const override { return "the TorchScript model"; }
   SIGHTGLASS_INLINE std::vector<at::Tensor> state() const override;
@@ -86,7 +86,7 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
     return guard;
   }
 
-  SIGHTGLASS_INLINE uint64_t announced_call() const override;
+  SIGHTGLASS_INLINE std::optional<uint64_t> announced_call() const override;
   SIGHTGLASS_INLINE std::vector<at::Tensor> announced_inputs() const override;
 
   /// Runs the announced call on other tensors; where none is announced, `forward` of these.

@@ -71,9 +71,9 @@ SIGHTGLASS_INLINE std::string ScriptModel::remedy() const {
          "script.forward";
 }
 
-SIGHTGLASS_INLINE uint64_t ScriptModel::announced_call() const {
+SIGHTGLASS_INLINE std::optional<uint64_t> ScriptModel::announced_call() const {
   const ScriptCall* const call = under_way();
-  return call == nullptr ? 0 : call->number;
+  return call == nullptr ? std::nullopt : std::optional<uint64_t>(call->number);
 }
 
 SIGHTGLASS_INLINE std::vector<at::Tensor> ScriptModel::announced_inputs() const {

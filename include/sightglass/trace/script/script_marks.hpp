@@ -56,12 +56,12 @@ class Marker {
   std::shared_ptr<jit::Graph> mark(const jit::Module& module);
 
  private:
-  struct Known {
+  struct Submodule {
     std::string path;
     jit::Module module;
   };
   /// The objects that one graph's values are known to be.
-  using Objects = std::map<const jit::Value*, Known>;
+  using Objects = std::map<const jit::Value*, Submodule>;
 
   bool is_wanted(const std::string& path) const { return paths_.count(path) != 0; }
   bool leads_to_wanted(const std::string& path) const;

@@ -9,11 +9,11 @@ namespace sightglass::detail {
 SIGHTGLASS_INLINE void run_mark(Stack& stack) {
   const auto side = static_cast<Side>(jit::pop(stack).toInt());
   const auto* const place = reinterpret_cast<const void*>(jit::pop(stack).toInt());
-  if (state().listener == nullptr) return;
+  if (thread_state().listener == nullptr) return;
   c10::IValue& value = stack.back();
   std::vector<at::Tensor> tensors = flat_tensors(c10::ArrayRef<c10::IValue>(value));
   const std::vector<at::Tensor> before = tensors;
-  if (side == Side::end && !value.isTensor()) state().listener->keys(place, paths_in(value));
+  if (side == Side::end && !value.isTensor()) thread_state().listener->keys(place, paths_in(value));
   announce(place, side, tensors);
   size_t index = 0;
   change_tensors(value, [&](const at::Tensor& tensor) {
@@ -61,7 +61,7 @@ SIGHTGLASS_INLINE std::shared_ptr<jit::Graph> Marker::marked_method(const jit::M
   if (function == nullptr) return nullptr;
   std::shared_ptr<jit::Graph> graph = function->graph()->copy();
   Objects objects;
-  objects.emplace(graph->inputs().at(0), Known{path, module});
+  objects.emplace(graph->inputs().at(0), Submodule{path, module});
   mark_block(*graph->block(), objects, path);
   return graph;
 }
@@ -86,14 +86,14 @@ SIGHTGLASS_INLINE void Marker::follow_attribute(const jit::Node& node, Objects& 
   const c10::IValue value = parent->second.module.attr(name);
   if (!value.isModule()) return;
   const std::string path = parent->second.path.empty() ? name : parent->second.path + "." + name;
-  objects.emplace(node.output(), Known{path, value.toModule()});
+  objects.emplace(node.output(), Submodule{path, value.toModule()});
 }
 
 SIGHTGLASS_INLINE void Marker::mark_call(jit::Node& call, const Objects& objects, const std::string& self) {
   const auto callee = objects.find(call.input(0));
   if (callee == objects.end()) return;
   const std::string method = call.s(c10::attr::name);
-  const Known& known = callee->second;
+  const Submodule& known = callee->second;
   if (known.path != self && is_call(known.path, method)) {
     called_.insert(known.path);
     const auto* const place = known.module._ivalue().get();

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/trace/limits.hpp"
 #include "sightglass/trace/script/script.hpp"
 
 /// A model in two parts at a layer: the prefix before it, which needs no graph and so may take another form, and the
@@ -60,10 +61,10 @@ class C10_EXPORT Split {
  public:
   /// Splits `marked`, whose first input is the model `self` in evaluation mode, at that of `places` which stands first;
   /// a place that runs several times stands where its last call ends; at none, where `places` are none. For inputs of
-  /// `dims` dimensions. `output`: the path of what is looked at in what the model gives. Throws `c10::Error` with the
-  /// reason where that cannot be.
+  /// `dims` dimensions. `output`: the path of what is looked at in what the model gives, where one was chosen. Throws
+  /// `c10::Error` with the reason where that cannot be.
   Split(const jit::Graph& marked, const c10::intrusive_ptr<c10::ivalue::Object>& self,
-        const std::set<const void*>& places, size_t dims, std::string output = "");
+        const std::set<const void*>& places, size_t dims, std::optional<std::string> output = std::nullopt);
 
   /// The place at which the model is split; null where it is not.
   const void* place() const { return place_; }
@@ -80,15 +81,15 @@ class C10_EXPORT Split {
   at::Tensor whole(const at::Tensor& input) const;
 
  private:
-  using Graph = std::shared_ptr<jit::Graph>;
+  using GraphPointer = std::shared_ptr<jit::Graph>;
 
   c10::IValue run_prefix(const at::Tensor& input) const;
 
-  static std::shared_ptr<const jit::Code> code(const Graph& graph);
+  static std::shared_ptr<const jit::Code> code(const GraphPointer& graph);
   static c10::IValue run(const jit::Code& code, std::vector<c10::IValue> stack);
 
   /// A pass goes as deep as the functions called were made for: only one call, where optimisation was off then.
-  static void inline_all(const Graph& graph);
+  static void inline_all(const GraphPointer& graph);
   static bool has_calls(const jit::Block& block);
 
   static bool is_mark(const jit::Node& node);
@@ -107,21 +108,21 @@ class C10_EXPORT Split {
 
   /// Settles what depends on the number of dimensions. Python's batch norms look at it before they run: as long as they
   /// do, they are not folded, and each look brings a tensor back to its plain layout.
-  static void settle_dims(Graph graph);
+  static void settle_dims(GraphPointer graph);
 
   /// Puts what gives no gradients into the form in which it runs fastest.
-  static void optimise(Graph graph);
+  static void optimise(GraphPointer graph);
 
-  Graph prefix_of(jit::Graph& whole, const std::set<const void*>& places);
+  GraphPointer prefix_of(jit::Graph& whole, const std::set<const void*>& places);
 
   /// Constants may be read behind the cut wherever they are made.
   static bool is_constant(const jit::Node& node);
 
-  Graph tail_of(jit::Graph& whole, const std::set<const void*>& places);
+  GraphPointer tail_of(jit::Graph& whole, const std::set<const void*>& places);
 
   static void copy_first(jit::Graph& graph, jit::Value* activations);
 
-  std::string output_;
+  std::optional<std::string> output_;
   const void* place_ = nullptr;
   std::optional<size_t> activations_dims_;
   bool tail_reads_input_ = false;

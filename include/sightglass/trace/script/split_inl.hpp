@@ -71,7 +71,7 @@ SIGHTGLASS_INLINE void Freezer::replace(jit::Node& node) {
 }
 
 SIGHTGLASS_INLINE Split::Split(const jit::Graph& marked, const c10::intrusive_ptr<c10::ivalue::Object>& self,
-                               const std::set<const void*>& places, size_t dims, std::string output)
+                               const std::set<const void*>& places, size_t dims, std::optional<std::string> output)
     : output_(std::move(output)) {
   const Unwatched unseen;
   std::shared_ptr<jit::Graph> graph = const_cast<jit::Graph&>(marked).copy();
@@ -111,7 +111,7 @@ SIGHTGLASS_INLINE c10::IValue Split::run_prefix(const at::Tensor& input) const {
   return run(*prefix_, {input});
 }
 
-SIGHTGLASS_INLINE std::shared_ptr<const jit::Code> Split::code(const Graph& graph) {
+SIGHTGLASS_INLINE std::shared_ptr<const jit::Code> Split::code(const GraphPointer& graph) {
   return std::make_shared<const jit::Code>(graph, "sightglass");
 }
 
@@ -120,9 +120,8 @@ SIGHTGLASS_INLINE c10::IValue Split::run(const jit::Code& code, std::vector<c10:
   return stack.back();
 }
 
-SIGHTGLASS_INLINE void Split::inline_all(const Graph& graph) {
-  constexpr int deepest = 100;
-  for (int depth = 0; depth < deepest && has_calls(*graph->block()); ++depth) jit::Inline(*graph);
+SIGHTGLASS_INLINE void Split::inline_all(const GraphPointer& graph) {
+  for (int depth = 0; depth < Limits::inlined_calls && has_calls(*graph->block()); ++depth) jit::Inline(*graph);
 }
 
 SIGHTGLASS_INLINE bool Split::has_calls(const jit::Block& block) {
@@ -186,7 +185,7 @@ SIGHTGLASS_INLINE std::optional<size_t> Split::dims_of(const jit::Value& value) 
   return dims ? std::optional<size_t>(*dims) : std::nullopt;  // LibTorch 1.13.1 has an optional of its own
 }
 
-SIGHTGLASS_INLINE void Split::settle_dims(Graph graph) {
+SIGHTGLASS_INLINE void Split::settle_dims(GraphPointer graph) {
   jit::RemoveTensorMutation(graph);
   jit::PropagateInputShapes(graph);
   jit::PeepholeOptimize(graph);
@@ -194,13 +193,13 @@ SIGHTGLASS_INLINE void Split::settle_dims(Graph graph) {
   jit::EliminateDeadCode(graph);
 }
 
-SIGHTGLASS_INLINE void Split::optimise(Graph graph) {
+SIGHTGLASS_INLINE void Split::optimise(GraphPointer graph) {
   jit::OptimizeFrozenGraph(graph);
   jit::ConvertFrozenOpsToMKLDNN(graph);
 }
 
-SIGHTGLASS_INLINE Split::Graph Split::prefix_of(jit::Graph& whole, const std::set<const void*>& places) {
-  Graph graph = whole.copy();
+SIGHTGLASS_INLINE Split::GraphPointer Split::prefix_of(jit::Graph& whole, const std::set<const void*>& places) {
+  GraphPointer graph = whole.copy();
   jit::Node* const cut = find(*graph, places).first;
   jit::Value* const activations = cut->input(0);
   graph->eraseOutput(0);
@@ -225,8 +224,8 @@ SIGHTGLASS_INLINE bool Split::is_constant(const jit::Node& node) {
                                  [](const jit::Value* value) { return is_constant(*value->node()); });
 }
 
-SIGHTGLASS_INLINE Split::Graph Split::tail_of(jit::Graph& whole, const std::set<const void*>& places) {
-  Graph graph = whole.copy();
+SIGHTGLASS_INLINE Split::GraphPointer Split::tail_of(jit::Graph& whole, const std::set<const void*>& places) {
+  GraphPointer graph = whole.copy();
   jit::Node* const cut = find(*graph, places).first;
   jit::Value* const activations = graph->addInput("activations");
   set_dims(*activations, activations_dims_);

@@ -35,7 +35,7 @@ class TraceMark final : public Subscriber {
 /// Writes a run down on a tape, whoever else listens.
 class TapeWriter final : public Onlooker {
  public:
-  explicit TapeWriter(Tape& tape) : Onlooker(state().listener), tape_(tape) {}
+  explicit TapeWriter(Tape& tape) : Onlooker(thread_state().listener), tape_(tape) {}
   SIGHTGLASS_INLINE void operation(const OperatorHandle& op, Stack& stack) override;
 
  private:

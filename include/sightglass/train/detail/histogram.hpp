@@ -11,7 +11,7 @@
 namespace sightglass::detail {
 
 /// The bin of each value; `bins` for those outside of [low, high] and for NaN. There is no branch: which way the next
-/// value goes cannot be foretold, and a wrong guess costs more than all else.
+/// value goes cannot be predicted, and a wrong guess costs more than all else.
 void find_bins(const float* values, int64_t size, int64_t bins, float low, float high, int32_t* bin);
 
 /// Counts of `size` values; the last count is of those outside of [low, high] and of NaN. Four tables in turn, since

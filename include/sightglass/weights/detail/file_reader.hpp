@@ -10,7 +10,8 @@
 #include <string>
 #include <system_error>
 
-/// Files that nobody vouches for: nothing is read beyond their end, nothing larger than they are is allocated.
+/// Files that may be damaged, or made to do harm: nothing is read beyond their end, nothing larger than they are is
+/// allocated.
 namespace sightglass::detail {
 
 /// The whole number in the `count` bytes from `bytes`, little-endian.
@@ -33,7 +34,7 @@ auto naming_file(const char* what, const std::string& path, Work&& work) {
 /// A file's bytes, by place.
 class FileReader {
  public:
-  /// @throws c10::Error when there is no such file, or it is a folder or a device.
+  /// Throws `c10::Error` where there is no such file, or it is a folder or a device.
   explicit FileReader(const std::string& path);
 
   uint64_t size() const { return size_; }

@@ -69,7 +69,7 @@ const PickledDict& dict_of(const Pickled& value, std::string_view where, std::st
 const PickledDict& choose_state(const PickledDict& dict);
 
 /// The dict of tensors in what a file holds.
-/// @param key leads to it; empty: it is sought.
+/// @param key leads to it; empty: it is looked for.
 const PickledDict& find_state(const Pickled& top, const std::string& key);
 
 }  // namespace sightglass::detail

@@ -68,7 +68,7 @@ struct Pickled {
 const std::vector<std::pair<std::string, c10::ScalarType>>& storage_types();
 
 /// A shape or strides.
-std::vector<int64_t> numbers_of(const Pickled& tuple);
+std::vector<int64_t> integers_of(const Pickled& tuple);
 
 /// A tensor from what its making is called with: `(storage, offset, size, stride, requires_grad, hooks[, metadata])`
 PickledTensor tensor_of(const std::vector<const Pickled*>& arguments);

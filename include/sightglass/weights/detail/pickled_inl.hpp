@@ -34,7 +34,7 @@ SIGHTGLASS_INLINE const std::vector<std::pair<std::string, c10::ScalarType>>& st
   return types;
 }
 
-SIGHTGLASS_INLINE std::vector<int64_t> numbers_of(const Pickled& tuple) {
+SIGHTGLASS_INLINE std::vector<int64_t> integers_of(const Pickled& tuple) {
   constexpr size_t most_dimensions = 64;
   const auto* const sequence = tuple.as<PickledSequence>();
   TORCH_CHECK(sequence != nullptr && sequence->items.size() <= most_dimensions, "is damaged: a tensor whose shape is ",
@@ -55,7 +55,7 @@ SIGHTGLASS_INLINE PickledTensor tensor_of(const std::vector<const Pickled*>& arg
   const auto* const metadata = arguments.size() > 6 ? arguments[6]->as<PickledDict>() : nullptr;
   TORCH_CHECK(metadata == nullptr || metadata->items.empty(),
               "has a tensor that is a conjugate or negative view; call resolve_conj() and resolve_neg() before saving");
-  return {storage, *offset, numbers_of(*arguments[2]), numbers_of(*arguments[3])};
+  return {storage, *offset, integers_of(*arguments[2]), integers_of(*arguments[3])};
 }
 
 }  // namespace sightglass::detail

@@ -1,16 +1,17 @@
-#include "support/nearest.hpp"
+#include "sightglass/hooks/nearest.hpp"
 
 #include "support/harness/catch.hpp"
 
-using support::nearest;
+using sightglass::nearest;
 
-TEST_CASE("a mistyped name is answered by those that begin and end most like it", "[nearest]") {
+TEST_CASE("a mistyped name is answered by those that fewest edits lead to, whatever their case and punctuation",
+          "[nearest]") {
   const std::vector<std::string> names{"cam", "grad-cam", "grad-cam++", "layer-cam", "score-cam", "random-cam"};
   CHECK(nearest("gradcam", names) == "\"grad-cam\", \"grad-cam++\", \"cam\"");
   CHECK(nearest("GradCAM++", names).find("\"grad-cam\", \"grad-cam++\"") == 0);
   CHECK(nearest("laier-cam", names).find("\"layer-cam\"") == 0);
   CHECK(nearest("scor", names).find("\"score-cam\"") == 0);
-  CHECK(nearest("cat", {}).empty());
+  CHECK(nearest("cat", {}) == "none");
 }
 
 TEST_CASE("names that hold the word are first, the shortest before the others", "[nearest]") {
