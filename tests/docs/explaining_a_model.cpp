@@ -58,6 +58,44 @@ TEST_CASE("the targets of docs/explaining-a-model.md are numbers of the output")
   CHECK(pass.at(0, own).scores().allclose(output.square().sum(1)));
 }
 
+namespace {
+
+/// Gives boxes as Ultralytics' exports do: `[N, 4 + 2 classes, 8 * 8 boxes]`, at each place one of 8 pixels.
+struct DetectorImpl : torch::nn::Module {
+  torch::Tensor forward(const torch::Tensor& x) {
+    const torch::Tensor seen = torch::relu(backbone(x));
+    const torch::Tensor at = torch::arange(8, torch::kFloat) * 8 + 4;
+    const torch::Tensor boxes = torch::stack({at.view({1, 8}).expand({8, 8}), at.view({8, 1}).expand({8, 8}),
+                                              torch::full({8, 8}, 8), torch::full({8, 8}, 8)});
+    return torch::cat({boxes.expand({x.size(0), 4, 8, 8}), torch::sigmoid(head(seen))}, 1).flatten(2);
+  }
+  torch::nn::Conv2d backbone =
+      register_module("backbone", torch::nn::Conv2d(torch::nn::Conv2dOptions(3, 4, 8).stride(8)));
+  torch::nn::Conv2d head = register_module("head", torch::nn::Conv2d(4, 2, 1));
+};
+TORCH_MODULE(Detector);
+
+}  // namespace
+
+TEST_CASE("the detections of docs/explaining-a-model.md are explained at their own places") {
+  Detector detector;
+  for (const torch::Tensor& parameter : detector->parameters()) parameter.detach().zero_();
+  detector->backbone->weight.detach()[1].fill_(1);          // how bright a place is: 192 where it is white
+  detector->head->weight.detach()[1][1].fill_(12.0 / 192);  // class 1
+  detector->head->bias.detach().fill_(-10);
+  torch::Tensor input = torch::zeros({1, 3, 64, 64});
+  input.slice(2, 16, 24).slice(3, 40, 48).fill_(1);
+  const docs::Printed printed;
+
+  sg::Pass found(detector, input, {sg::layer(detector, "backbone")});
+  for (const sg::Detection& one : sg::detections(found.output(), sg::BoxLayout::class_columns)) {
+    sg::Explanation why = found.explain(0, sg::LayerCam{}, one.target);
+    std::cout << one.label << ' ' << one.score << ": " << why.peak(0).first << ' ' << why.peak(0).second << '\n';
+  }
+
+  CHECK(printed.text() == "1 0.880797: 43 19\n");
+}
+
 TEST_CASE("the layers of docs/explaining-a-model.md are listed, suggested and summed up") {
   support::ResNet18 net(8, 300);
   net->eval();

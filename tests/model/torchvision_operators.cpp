@@ -1,7 +1,11 @@
 #include <sightglass/model/torchvision_operators.hpp>
 
+#include <torch/csrc/jit/ir/irparser.h>
+#include <torch/csrc/jit/runtime/interpreter.h>
 #include <torch/script.h>
 
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,6 +29,14 @@ torch::Tensor regions() {
 
 void check_values(const torch::Tensor& got, const std::vector<double>& wanted) {
   CHECK(torch::allclose(got.flatten().to(torch::kDouble), torch::tensor(wanted, torch::kDouble), 1e-4, 1e-4));
+}
+
+torch::Tensor run(const std::string& ir, const std::vector<torch::Tensor>& inputs) {
+  const auto graph = std::make_shared<torch::jit::Graph>();
+  torch::jit::parseIR(ir, graph.get());
+  torch::jit::Stack stack(inputs.begin(), inputs.end());
+  torch::jit::InterpreterState(torch::jit::Code(graph, "run")).run(stack);
+  return stack.back().toTensor();
 }
 
 }  // namespace
@@ -83,17 +95,21 @@ TEST_CASE("of overlapping boxes the one of the highest score stays", "[torchvisi
 TEST_CASE("TorchScript that names torchvision's operators runs without torchvision", "[torchvision]") {
   sg::provide_torchvision_operators();
   sg::provide_torchvision_operators();
-  const auto unit = torch::jit::compile(R"(
-def boxes(b, s):
-    return torch.ops.torchvision.nms(b, s, 0.5)
-def regions(x, r):
-    return torch.ops.torchvision.roi_align(x, r, 0.5, 2, 3, 2, False)
-)");
-  const auto kept =
-      unit->run_method("boxes", torch::tensor({{0., 0., 2., 2.}, {0., 0., 2., 2.}}), torch::tensor({1., 2.}));
-  CHECK(kept.toTensor().item<int64_t>() == 1);
+  const torch::Tensor kept = run(R"(graph(%boxes : Tensor, %scores : Tensor):
+  %threshold : float = prim::Constant[value=0.5]()
+  %kept : Tensor = torchvision::nms(%boxes, %scores, %threshold)
+  return (%kept))",
+                                 {torch::tensor({{0., 0., 2., 2.}, {0., 0., 2., 2.}}), torch::tensor({1., 2.})});
+  CHECK(kept.item<int64_t>() == 1);
   const torch::Tensor input = maps().requires_grad_();
-  const torch::Tensor cut = unit->run_method("regions", input, regions()).toTensor();
+  const torch::Tensor cut = run(R"(graph(%input : Tensor, %regions : Tensor):
+  %scale : float = prim::Constant[value=0.5]()
+  %two : int = prim::Constant[value=2]()
+  %three : int = prim::Constant[value=3]()
+  %aligned : bool = prim::Constant[value=0]()
+  %cut : Tensor = torchvision::roi_align(%input, %regions, %scale, %two, %three, %two, %aligned)
+  return (%cut))",
+                                {input, regions()});
   CHECK(torch::equal(cut, sg::roi_align(input, regions(), 0.5, 2, 3, 2, false)));
   cut.sum().backward();
   CHECK(input.grad().sum().item<double>() > 0);
