@@ -4,6 +4,7 @@
 
 #include "sightglass/inline.hpp"
 #include "sightglass/cam/detail/pass_state.hpp"
+#include "sightglass/cam/detail/weigh.hpp"
 #include "sightglass/trace/scopes.hpp"
 #include "sightglass/trace/tensors.hpp"
 
