@@ -83,7 +83,9 @@ void print(const support::Result& result, const std::string& file, const support
 
 int explain_all(const support::Options& options) {
   const support::Labels labels = options.labels.empty() ? support::Labels() : support::Labels::read(options.labels);
-  support::Explainer explainer(support::load_model(options.model), options, labels);
+  const torch::jit::Module script = support::load_model(options.model);
+  support::Explainer explainer(script, options, labels);
+  const support::Preparation wanted = options.pictures.preparation(support::first_convolution(script));
 
   std::vector<std::string> complaints;
   const std::vector<std::string> files = files_to_explain(options.inputs, complaints);
@@ -95,10 +97,13 @@ int explain_all(const support::Options& options) {
   support::Progress progress("explaining", files.size());
   support::Warnings warnings;
   for (const std::string& complaint : complaints) progress.say("explain: " + complaint);
+  bool told = options.json || !wanted.mean.empty();  // how pictures are prepared
   for (const std::string& file : files) {
     try {
       bool complete = true;
-      const support::Input input = support::read_input(file, options.size, options.image());
+      const support::Input input = support::read_input(file, wanted, options.pictures.image());
+      if (!told && support::extension_of(file) != ".npy") progress.say(support::told_of(wanted), stdout);
+      told = told || support::extension_of(file) != ".npy";
       for (const std::string& warning : warnings.taken()) progress.say("explain: warning: " + warning);
       for (const support::Result& result : explainer.explain(input, outputs)) {
         for (const std::string& warning : result.warnings) progress.say("explain: warning: " + warning);
@@ -123,6 +128,19 @@ int explain_all(const support::Options& options) {
   return failed == 0 ? support::all_well : support::some_failed;
 }
 
+/// The first input of the command line, or else a black picture.
+torch::Tensor input_to_list_with(const support::Options& options, const torch::jit::Module& script) {
+  const support::Preparation wanted = options.pictures.preparation(support::first_convolution(script));
+  if (!options.inputs.empty())
+    return support::read_input(options.inputs.front(), wanted, options.pictures.image()).batch;
+  const auto [dimensions, channels] = wanted.convolution;
+  const bool is_series = dimensions == 1, is_volume = dimensions == 3;
+  TORCH_CHECK(!is_series && !is_volume, "model \"", options.model, "\": its first convolution is ", dimensions,
+              "-D, the size of its input is not known; give a .npy array ", is_series ? "[C, L]" : "[C, D, H, W]",
+              " beside it");
+  return torch::zeros({1, channels > 0 ? channels : 3, wanted.height, wanted.width});
+}
+
 int run(const support::Options& options) {
   if (options.list_methods) {
     list_methods();
@@ -132,10 +150,7 @@ int run(const support::Options& options) {
   const torch::jit::Module script = support::load_model(options.model);
   support::check_inputs(script, options.model);
   const sg::Model model = script;
-  const torch::Tensor input = options.inputs.empty()
-                                  ? torch::zeros({1, 3, options.size, options.size})
-                                  : support::read_input(options.inputs.front(), options.size, options.image()).batch;
-  const torch::Tensor typed = input.to(support::type_of(script));
+  const torch::Tensor typed = input_to_list_with(options, script).to(support::type_of(script));
   std::string reason;
   try {
     list_layers(model, typed);

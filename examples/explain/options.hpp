@@ -2,13 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <sightglass/opencv/colour_map.hpp>
-#include <sightglass/opencv/image.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "preparation_options.hpp"
 #include "support/figures.hpp"
 #include "support/program.hpp"
 
@@ -23,8 +23,7 @@ struct Options {
   std::vector<std::string> targets;  // empty: the prediction
   std::string labels;
   std::string task;
-  int64_t size = 224;
-  std::vector<double> range;  // black and white; empty: all of 8 or 16 bits
+  PreparationOptions pictures;
   std::string colour_map = "magma";
   double alpha = 0.6;
   std::string out;
@@ -32,10 +31,6 @@ struct Options {
   bool json = false;
   bool list_layers = false;
   bool list_methods = false;
-
-  sightglass::ImageOptions image() const {
-    return range.empty() ? sightglass::ImageOptions() : sightglass::ImageOptions().range(range[0], range[1]);
-  }
 };
 
 namespace detail {
@@ -44,14 +39,19 @@ constexpr const char* description =
     R"(Shows what in a picture a network's decision rests on.
 
 Runs a TorchScript model on pictures, explains its prediction (or the classes you name)
-by a map over the picture, and writes each picture with the map drawn over it. A picture
-is resized whole to --size, bilinearly, and normalised as torchvision does it.)";
+by a map over the picture, and writes each picture with the map drawn over it.)";
 
 constexpr const char* footer =
     R"(Files written
   Without --out, cat.jpg gives cat_explained.png in the current folder. Several layers,
   methods or targets give one picture, a grid. No input is ever written over; a file is
   written whole or not at all.
+
+Pictures
+  Are brought to --size bilinearly, with antialias, as torchvision does it, and normalised as
+  --mean and --std say; without them as for ImageNet. The model's first convolution tells
+  whether they are grey or RGB. With --fit crop the map lies on the middle that the model is
+  shown, with letterbox the bars are cut off it.
 
 Probabilities
   None is made up. Outputs that are probabilities (they lie in 0 to 1 and sum to 1) are shown
@@ -109,14 +109,7 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
       ->type_name("INDEX|LABEL");
   app->add_option("--labels", options.labels, "The classes' names, one a line")->type_name("FILE");
   add_task_option(*app, options.task);
-  app->add_option("--range", options.range, "The pictures' values that are black and white, such as 0,4095 [all]")
-      ->type_name("LOW,HIGH")
-      ->delimiter(',')
-      ->expected(2);
-  app->add_option("--size", options.size, "Height and width that pictures are resized to")
-      ->type_name("PIXELS")
-      ->check(quiet(CLI::Range(1, 8192)))
-      ->capture_default_str();
+  add_preparation_options(*app, options.pictures);
   app->add_option("--colour-map", options.colour_map, "How values become colours, one of:\n" + detail::names_of_maps())
       ->type_name("NAME")
       ->check(quiet(CLI::IsMember(sightglass::colour_map_names())))
@@ -132,16 +125,14 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
   app->add_flag("--list-layers", options.list_layers, "List the layers with the shapes of their outputs");
   app->add_flag("--list-methods", options.list_methods, "List the methods");
   // Each takes the one word after it; the next is a picture again.
-  for (const char* name : {"--layer", "--method", "--target", "--range"})
-    app->get_option(name)->allow_extra_args(false);
+  for (const char* name : {"--layer", "--method", "--target"}) app->get_option(name)->allow_extra_args(false);
   return app;
 }
 
 /// What the parser cannot tell by itself: the words that may only be left out where a list is asked for.
-/// @throws CLI::ParseError for a missing one, UsageError for a wrong range or task.
+/// @throws CLI::ParseError for a missing one, UsageError for a wrong preparation or task.
 inline void check_complete(const Options& options) {
-  if (options.range.size() == 2 && !(options.range[0] < options.range[1]))
-    throw UsageError("--range: the first value, black, is not below the second, white");
+  options.pictures.preparation();
   task_called(options.task);
   if (options.list_methods) return;
   if (options.model.empty()) throw CLI::RequiredError("MODEL");

@@ -136,6 +136,29 @@ is_one_clear_line
 has err '"circle"'
 expect 2 "$explain" s/shapes.pt "$one" --size 0
 is_one_clear_line
+
+# Pictures as the model wants them; what is not said is ImageNet's, and the output says so.
+expect 0 "$explain" s/shapes.pt "$one" --out one.png
+has out "prepared as for ImageNet (224 x 224, RGB, mean 0.485,0.456,0.406, std 0.229,0.224,0.225)"
+expect 0 "$explain" s/shapes.pt "$one" "$two" --json --out all
+lacks out "ImageNet"
+expect 0 "$explain" s/shapes.pt "$one" --mean 0.5 --std 0.5,0.5,0.25 --size 96x160 --fit letterbox --raw wide.npy --out one.png
+lacks out "ImageNet"
+head -c 128 wide.npy | grep -qa "'<f4'.*(1, 6, 10)" || fail "--size 96x160: not a [1, 6, 10] map"
+expect 0 "$explain" s/shapes.pt "$one" --fit crop --size 112x224 --out one.png --json
+while read -r options; do
+  # shellcheck disable=SC2086  # words of options
+  expect 2 "$explain" s/shapes.pt "$one" --out one.png $options
+  is_one_clear_line
+done <<'END'
+--size 12x
+--size 0x5
+--size small
+--fit squash
+--mean 0.5
+--mean 0.5,0.5 --std 0.5,0.5
+--mean 0.5 --std 0
+END
 expect 2 "$explain"
 is_one_clear_line
 

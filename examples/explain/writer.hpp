@@ -1,0 +1,111 @@
+#pragma once
+
+#include <sightglass/opencv.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "answers.hpp"
+#include "drawn.hpp"
+#include "options.hpp"
+#include "outputs.hpp"
+#include "report.hpp"
+#include "support/labels.hpp"
+
+namespace support {
+
+/// Writes what is found out about pictures, as pictures and arrays, and notes it in records.
+class Writer {
+ public:
+  Writer(const Options& options, Labels labels)
+      : labels_(std::move(labels)),
+        layers_(std::max<size_t>(1, options.layers.size())),
+        methods_(std::max<size_t>(1, options.methods.size())),
+        targets_(std::max<size_t>(1, options.targets.size())) {
+    style_.alpha(options.alpha).colour_map(sightglass::colour_map(options.colour_map));
+  }
+
+  /// Writes what the answers say of a picture, and notes it in `result`.
+  void write(const Picture& picture, const std::vector<Answer>& answers, Result& result, Outputs& outputs) const {
+    result.picture = outputs.picture(picture.input.path, picture.index()).string();
+    std::vector<sightglass::Tile> tiles;
+    for (const Answer& answer : answers) {
+      if (!answer.explanation) {
+        tiles.push_back({{}, answer.method->name + ", " + answer.layer + ": failed"});
+        continue;
+      }
+      Record record = record_of(answer, picture, result);
+      const torch::Tensor map = answer.explanation->map(static_cast<int64_t>(picture.number));
+      if (outputs.wants_maps()) {
+        const fs::path path = outputs.map(record.image, record.index, parts_of(record));
+        write_whole(path, npy_bytes(map.unsqueeze(0)));
+        record.map = path.string();
+      }
+      tiles.push_back({drawn_over(picture, map, style_), caption_of(record)});
+      result.records.push_back(std::move(record));
+    }
+    write_picture(result.picture, tiles.size() == 1 ? tiles.front().picture
+                                                    : grid_beside(picture.photo(), tiles, columns_of(tiles.size())));
+  }
+
+ private:
+  /// A map of one value is drawn blank, whatever the value.
+  static std::string suspicion_of(const torch::Tensor& map) {
+    if (map.numel() == 1) return "the layer has one place alone, so that it points nowhere; name an earlier --layer";
+    const double low = map.min().item<double>(), high = map.max().item<double>();
+    return high - low <= 1e-6 * std::abs(high) ? "it is the same everywhere, so that it points nowhere" : "";
+  }
+
+  Record record_of(const Answer& answer, const Picture& picture, const Result& result) const {
+    const auto i = static_cast<int64_t>(picture.number);
+    const sightglass::Explanation& explanation = *answer.explanation;
+    Record record;
+    record.image = picture.input.path;
+    record.index = picture.index();
+    record.layer = answer.layer;
+    record.method = answer.method->name;
+    record.target = std::max<int64_t>(0, explanation.targets()[i].item<int64_t>());  // of one output, the first
+    record.label = labels_.name(record.target);
+    record.title = title_of(record.target, result.figures.scores.size(1), labels_);
+    record.score = explanation.scores()[i].item<double>();
+    record.probability = probability_of(result.figures, i, record.target);
+    record.peak = peak_on_picture(explanation.map(i), picture.place());
+    record.status = sightglass::to_string(explanation.status(i));
+    record.suspicion = suspicion_of(explanation.map(i));
+    record.picture = result.picture;
+    return record;
+  }
+
+  /// What belongs together is a row: targets, or else methods, or else layers.
+  size_t columns_of(size_t tiles) const {
+    return targets_ > 1 ? targets_ : methods_ > 1 ? methods_ : std::min<size_t>(4, tiles);
+  }
+
+  /// What tells the record from the picture's others, for a file's name.
+  std::string parts_of(const Record& record) const {
+    std::string parts;
+    if (layers_ > 1) parts += "_" + record.layer;
+    if (methods_ > 1) parts += "_" + record.method;
+    if (targets_ > 1) parts += "_" + std::to_string(record.target);
+    return parts;
+  }
+
+  std::string caption_of(const Record& record) const {
+    std::string caption = record.title;
+    if (methods_ > 1) caption += ", " + record.method;
+    if (layers_ > 1) caption += ", " + record.layer;
+    if (record.status != "ok") return caption + ": " + record.status;
+    return record.suspicion.empty() ? caption : caption + ": the same everywhere";
+  }
+
+  Labels labels_;
+  size_t layers_, methods_, targets_;  // how many are asked for
+  sightglass::OverlayOptions style_;
+};
+
+}  // namespace support
