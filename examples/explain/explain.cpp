@@ -91,6 +91,7 @@ int explain_all(const support::Options& options) {
   const std::vector<std::string> files = files_to_explain(options.inputs, complaints);
   std::vector<std::string> all_inputs = files;
   all_inputs.insert(all_inputs.end(), {options.model, options.labels});
+  for (const std::string& words : options.further) all_inputs.push_back(words.substr(words.find('=') + 1));
   support::Outputs outputs(options, std::move(all_inputs), files.size());
 
   size_t failed = complaints.size();
@@ -148,8 +149,7 @@ int run(const support::Options& options) {
   }
   if (!options.list_layers) return explain_all(options);
   const torch::jit::Module script = support::load_model(options.model);
-  support::check_inputs(script, options.model);
-  const sg::Model model = script;
+  const sg::Model model = support::model_of(script, options);
   const torch::Tensor typed = input_to_list_with(options, script).to(support::type_of(script));
   std::string reason;
   try {

@@ -22,20 +22,28 @@
 #include "support/labels.hpp"
 #include "support/methods.hpp"
 #include "support/model_end.hpp"
+#include "support/model_inputs.hpp"
 #include "support/signature.hpp"
 
 namespace support {
+
+/// The model as the command line asks for it: a function of the picture that gives the output to explain.
+inline sightglass::Model model_of(const torch::jit::Module& script, const Options& options) {
+  return ModelInputs(script, options.model, options.further).model().output(options.output);
+}
 
 /// Explains pictures at the layers, by the methods and for the targets that the command line names.
 class Explainer {
  public:
   /// @param script in evaluation mode; `path` names it in messages.
-  /// @throws UsageError for an unknown layer, method, class or task; c10::Error for a model of several inputs or
-  /// outputs.
+  /// @throws UsageError for an unknown layer, method, class or task, and where inputs are missing.
   Explainer(const torch::jit::Module& script, const Options& options, const Labels& labels)
-      : script_(script), model_(script), labels_(labels), task_(task_called(options.task)), writer_(options, labels) {
-    check_signature(script, options.model);
-    if (task_ != Task::untold && task_ != Task::regress) end_ = end_of(script);
+      : script_(script),
+        model_(model_of(script, options)),
+        labels_(labels),
+        task_(task_called(options.task)),
+        writer_(options, labels) {
+    if (task_ != Task::untold && task_ != Task::regress) end_ = end_of(script, options.output);
     type_ = type_of(script);
     for (const std::string& name : options.layers) layers_.push_back(layer_called(name));
     for (const std::string& name : options.methods) methods_.push_back(&method_called(name));

@@ -21,6 +21,8 @@ struct Options {
   std::vector<std::string> layers;   // empty: the suggested one
   std::vector<std::string> methods;  // "grad-cam" by default
   std::vector<std::string> targets;  // empty: the prediction
+  std::vector<std::string> further;  // NAME=FILE.npy: the model's inputs beside the picture
+  std::string output;                // the path of the output to explain; empty: the first
   std::string labels;
   std::string task;
   PreparationOptions pictures;
@@ -71,6 +73,13 @@ Arrays
   An input may be a .npy file: float32, [C, H, W] or [N, C, H, W], normalised already, with
   any number of channels. It is used as it is and drawn as its first three channels, or one.
 
+Models of several inputs and outputs
+  The picture is what forward takes first, of those that --input does not name; a list gets it
+  as its only element. --input table=row.npy gives forward's argument "table" a float32 array,
+  with its batch: [1, ...] goes with every picture.
+  Of lists, tuples and dictionaries the first floating-point tensor is explained, or the one
+  that --output names.
+
 Exit status
   0  all went well
   1  a file could not be read, explained or written; all others were done
@@ -82,6 +91,7 @@ Examples
   explain model.pt cat.jpg --labels classes.txt --target "tabby" --target 242
   explain model.pt cat.jpg --layer features.7,features.12 --method cam,grad-cam
   explain model.pt scan.npy --raw map.npy --json
+  explain model.pt cat.jpg --input table=row.npy --output logits
   explain model.pt --list-layers)";
 
 inline std::string names_of_maps() {
@@ -109,6 +119,13 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
       ->type_name("INDEX|LABEL");
   app->add_option("--labels", options.labels, "The classes' names, one a line")->type_name("FILE");
   add_task_option(*app, options.task);
+  app->add_option("--input", options.further,
+                  "An input of the model beside the picture, by its name in forward; may be repeated")
+      ->type_name("NAME=FILE.npy");
+  app->add_option("--output", options.output,
+                  "Which output to explain: a key, a number or both, such as out, 1, boxes.0\n"
+                  "[the first]")
+      ->type_name("PATH");
   add_preparation_options(*app, options.pictures);
   app->add_option("--colour-map", options.colour_map, "How values become colours, one of:\n" + detail::names_of_maps())
       ->type_name("NAME")
@@ -125,7 +142,8 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
   app->add_flag("--list-layers", options.list_layers, "List the layers with the shapes of their outputs");
   app->add_flag("--list-methods", options.list_methods, "List the methods");
   // Each takes the one word after it; the next is a picture again.
-  for (const char* name : {"--layer", "--method", "--target"}) app->get_option(name)->allow_extra_args(false);
+  for (const char* name : {"--layer", "--method", "--target", "--input"})
+    app->get_option(name)->allow_extra_args(false);
   return app;
 }
 
