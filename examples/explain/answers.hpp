@@ -18,17 +18,24 @@ namespace support {
 /// What has been found out about one picture. Its files are written.
 struct Result {
   std::string picture;                // the file
-  Figures figures;                    // of all pictures of the input
-  int64_t number = 0;                 // of this picture in the input
+  std::string overview;               // the largest outputs, a line each
   std::vector<Record> records;        // one for each layer, method and target
   std::vector<std::string> failures;  // what could not be explained, a line each
   std::vector<std::string> warnings;  // what may be a mistake, a line each
+};
+
+/// What is asked of a model: a target, and of a segmenter the places that it predicts to be of its class.
+struct Question {
+  sightglass::Target target = {};
+  int64_t index = -1;       // of the class, where the target does not tell; else -1
+  torch::Tensor mask = {};  // bool [*S], as the model's output; undefined for whole pictures
 };
 
 /// What one method says of all pictures at one layer, for one target: an explanation, or why there is none.
 struct Answer {
   std::string layer;
   const Method* method;
+  Question question;
   std::optional<sightglass::Explanation> explanation;
   std::string failure;
 };
@@ -37,6 +44,8 @@ struct Answer {
 struct Picture {
   const Input& input;
   size_t number;
+  int64_t row;      // of the explanations
+  int64_t outputs;  // of the model: classes
   std::string index() const { return input.batch.size(0) > 1 ? std::to_string(number) : ""; }
   const cv::Mat& photo() const { return input.photos[number]; }
   const Placement& place() const { return input.places[number]; }

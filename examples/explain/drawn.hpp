@@ -11,14 +11,42 @@
 
 namespace support {
 
+/// A copy of three channels.
+inline cv::Mat in_colour(const cv::Mat& photo) {
+  cv::Mat copy = photo.clone();
+  if (photo.channels() == 1) cv::cvtColor(photo, copy, cv::COLOR_GRAY2BGR);
+  return copy;
+}
+
 /// A map over the picture that it explains; a crop's margins are left as they are.
 /// @param map `[h, w]`
 inline cv::Mat drawn_over(const Picture& picture, const torch::Tensor& map, const sightglass::OverlayOptions& style) {
   const torch::Tensor seen = on_picture(map.nan_to_num(0, 0, 0), picture.place());
   const cv::Rect& shown = picture.place().on_photo;
-  cv::Mat drawn;
-  cv::cvtColor(picture.photo(), drawn, picture.photo().channels() == 1 ? cv::COLOR_GRAY2BGR : cv::COLOR_BGRA2BGR);
+  cv::Mat drawn = in_colour(picture.photo());
   sightglass::overlay(picture.photo()(shown), seen, style).copyTo(drawn(shown));
+  return drawn;
+}
+
+/// A region of the model's output over the picture: tinted, with its outline.
+/// @param mask bool `[h, w]`
+inline cv::Mat region_over(const Picture& picture, const torch::Tensor& mask) {
+  const cv::Rect& shown = picture.place().on_photo;
+  const torch::Tensor seen = on_picture(mask.to(torch::kFloat), picture.place());
+  const torch::Tensor inside =
+      at::upsample_bilinear2d(seen.unsqueeze(0).unsqueeze(0), {shown.height, shown.width}, false)
+          .gt(0.5)
+          .mul(255)
+          .to(torch::kByte)
+          .contiguous();
+  const cv::Mat region(shown.height, shown.width, CV_8UC1, inside.data_ptr());
+  const cv::Scalar colour(0, 200, 255);
+  cv::Mat drawn = in_colour(picture.photo()), part = drawn(shown), tinted;
+  cv::addWeighted(part, 0.45, cv::Mat(part.size(), part.type(), colour), 0.55, 0, tinted);
+  tinted.copyTo(part, region);
+  cv::Mat inner;
+  cv::erode(region, inner, cv::Mat());
+  part.setTo(cv::Scalar::all(255), region & ~inner);
   return drawn;
 }
 

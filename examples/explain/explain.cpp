@@ -69,14 +69,14 @@ std::vector<std::string> files_to_explain(const std::vector<std::string>& paths,
 }
 
 void print(const support::Result& result, const std::string& file, const support::Options& options,
-           const support::Labels& labels, support::Progress& progress) {
+           support::Progress& progress) {
   if (options.json) {
     for (const support::Record& record : result.records) progress.say(support::to_json(record), stdout);
     return;
   }
   const bool one_of_several = !result.records.empty() && !result.records.front().index.empty();
   progress.say(file + (one_of_several ? " number " + result.records.front().index : ""), stdout);
-  progress.say(support::top_five(result.figures, result.number, labels), stdout);
+  progress.say(result.overview, stdout);
   for (const support::Record& record : result.records) progress.say(support::to_line(record), stdout);
   if (!result.picture.empty()) progress.say("  drawn in " + result.picture, stdout);
 }
@@ -110,7 +110,7 @@ int explain_all(const support::Options& options) {
         for (const std::string& warning : result.warnings) progress.say("explain: warning: " + warning);
         for (const std::string& failure : result.failures) progress.say("explain: " + file + ": " + failure);
         complete = complete && result.failures.empty();
-        print(result, file, options, labels, progress);
+        print(result, file, options, progress);
       }
       failed += complete ? 0 : 1;
     } catch (const support::UsageError&) {

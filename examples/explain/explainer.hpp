@@ -14,6 +14,7 @@
 
 #include "answers.hpp"
 #include "options.hpp"
+#include "segment.hpp"
 #include "outputs.hpp"
 #include "writer.hpp"
 #include "support/errors.hpp"
@@ -41,37 +42,28 @@ class Explainer {
       : script_(script),
         model_(model_of(script, options)),
         labels_(labels),
-        task_(task_called(options.task)),
+        task_(task_called(options.task, Serves::places)),
+        output_(options.output),
         writer_(options, labels) {
-    if (task_ != Task::untold && task_ != Task::regress) end_ = end_of(script, options.output);
     type_ = type_of(script);
     for (const std::string& name : options.layers) layers_.push_back(layer_called(name));
     for (const std::string& name : options.methods) methods_.push_back(&method_called(name));
     if (methods_.empty()) methods_.push_back(&method_called("grad-cam"));
     for (const std::string& text : options.targets) classes_.push_back(labels_.index(text));
-    for (const int64_t index : classes_) targets_.emplace_back(index);
-    if (targets_.empty()) targets_.emplace_back();
   }
 
   /// Explains each of the input's pictures.
   /// @throws c10::Error when the model cannot take the input; UsageError when it has no such class.
   std::vector<Result> explain(const Input& input, Outputs& outputs) {
-    const Run run = run_in_any_precision(input.batch);
-    const Figures figures = figures_of(run.output, task_, end_);
-    if (!figures.doubt.empty() && !doubted_) warnings_.push_back(figures.doubt);
-    doubted_ = doubted_ || !figures.doubt.empty();
-    const bool any =
-        std::any_of(run.answers.begin(), run.answers.end(), [](const Answer& a) { return a.explanation.has_value(); });
-
+    const Run run = run_in_any_precision(input);
+    const bool one_by_one = run.segmentation && input.batch.size(0) > 1;  // a region is of one picture
     std::vector<Result> results;
-    for (size_t i = 0; i < static_cast<size_t>(input.batch.size(0)); ++i) {
-      Result result;
-      result.figures = figures;
-      result.number = static_cast<int64_t>(i);
-      if (any) writer_.write({input, i}, run.answers, result, outputs);
-      results.push_back(std::move(result));
+    for (int64_t i = 0; i < input.batch.size(0); ++i) {
+      const auto number = static_cast<size_t>(i);
+      results.push_back(one_by_one ? explain_alone(input, number, outputs)
+                                   : result_of({input, number, i, run.output.size(1)}, run, outputs));
     }
-    results.front().failures = failures_of(run.answers);
+    if (!one_by_one) results.front().failures = failures_of(run.answers);
     results.front().warnings = std::exchange(warnings_, {});
     return results;
   }
@@ -79,9 +71,37 @@ class Explainer {
  private:
   /// What the model gives, and what the methods say.
   struct Run {
-    torch::Tensor output;
+    torch::Tensor output;  // [N, outputs], or of a segmenter [N, classes, *S]
     std::vector<Answer> answers;
+    Figures figures = {};
+    std::optional<Segmentation> segmentation = {};
   };
+
+  Result result_of(const Picture& picture, const Run& run, Outputs& outputs) const {
+    Result result;
+    result.overview =
+        run.segmentation ? run.segmentation->overview(labels_) : top_five(run.figures, picture.row, labels_);
+    const auto explained = [](const Answer& answer) { return answer.explanation.has_value(); };
+    if (std::any_of(run.answers.begin(), run.answers.end(), explained))
+      writer_.write(picture, run.answers, run.figures, result, outputs);
+    return result;
+  }
+
+  /// One picture of several; what fails is told, and the others are explained.
+  Result explain_alone(const Input& input, size_t number, Outputs& outputs) {
+    try {
+      const Run run = run_in_any_precision(one_of(input, number));
+      Result result = result_of({input, number, 0, run.output.size(1)}, run, outputs);
+      result.failures = failures_of(run.answers);
+      return result;
+    } catch (const UsageError&) {
+      throw;
+    } catch (const std::exception& error) {
+      Result result;
+      result.failures.push_back("number " + std::to_string(number) + ": " + one_line(error));
+      return result;
+    }
+  }
 
   sightglass::Layer layer_called(const std::string& name) const {
     try {
@@ -92,19 +112,26 @@ class Explainer {
   }
 
   void suggest_layer(const torch::Tensor& batch) {
+    if (task_ == Task::untold || task_ == Task::segment) {
+      const torch::Tensor output = model_.forward(batch);
+      if (is_segmentation(output, batch)) return layers_.push_back(model_.layer(bottleneck(model_, batch, output)));
+    }
     const sightglass::Suggestion suggestion = sightglass::suggest(model_, batch);
     layers_.push_back(model_.layer(suggestion.layer));
     if (!suggestion.warning.empty()) warnings_.push_back(suggestion.warning);
   }
 
-  Run run(const torch::Tensor& batch) {
-    const torch::Tensor input = batch.to(type_);
+  Run run(const Input& given) {
+    const torch::Tensor input = given.batch.to(type_);
     std::string reason;
     try {
       if (layers_.empty()) suggest_layer(input);
       const sightglass::Pass pass(model_, input, layers_);
-      check_classes(pass.output(), batch.size(0));
-      return {pass.output(), answer_all(pass)};
+      const bool segments = is_segmentation(pass.output(), input);
+      if (task_ == Task::segment && !segments)
+        throw UsageError(c10::str("--task segment: the model gives ", pass.output().sizes(),
+                                  ", expected a score for each class and place, [N, classes, H, W]"));
+      return segments && (task_ == Task::untold || task_ == Task::segment) ? segment(pass, given) : classify(pass);
     } catch (const UsageError&) {
       throw;
     } catch (const std::exception& error) {
@@ -115,12 +142,12 @@ class Explainer {
 
   /// On the CPU, LibTorch lacks many an operation in half precision: then the model is computed in float32, and it is
   /// said.
-  Run run_in_any_precision(const torch::Tensor& batch) {
-    if (type_ != torch::kHalf && type_ != torch::kBFloat16) return run(batch);
+  Run run_in_any_precision(const Input& given) {
+    if (type_ != torch::kHalf && type_ != torch::kBFloat16) return run(given);
     const std::string type = c10::toString(type_);
     std::string lacking, reason;
     try {
-      Run found = run(batch);
+      Run found = run(given);
       const std::vector<std::string> failures = failures_of(found.answers);
       if (failures.empty()) return found;
       lacking = failures.front();
@@ -130,7 +157,7 @@ class Explainer {
     try {
       script_.to(torch::kFloat);  // in place: `model_` and its layers are of these parameters
       type_ = torch::kFloat;
-      Run found = run(batch);
+      Run found = run(given);
       warnings_.push_back("the model is of type " + type + ", in which LibTorch cannot run it on the CPU (" + lacking +
                           "): computed in float32");
       return found;
@@ -141,19 +168,60 @@ class Explainer {
                                "), nor can it in float32 (" + reason + "); export it as model.float()");
   }
 
-  void check_classes(const torch::Tensor& output, int64_t pictures) {
+  /// Of scores of whole pictures.
+  Run classify(const sightglass::Pass& pass) {
+    const torch::Tensor output = pass.output();
     const int64_t dims = output.dim();
-    const bool one_each = dims == 1 && output.size(0) == pictures;
-    TORCH_CHECK(dims == 2 || one_each, "the model gives ", output.sizes(), ", expected one score a class, [N, classes]",
-                dims == 4   ? "; in C++, of maps of scores: sightglass::Target::segmentation"
+    TORCH_CHECK(dims == 1 || dims == 2, "the model gives ", output.sizes(),
+                ", expected one score a class, [N, classes]",
+                dims > 3    ? "; maps of scores, [N, classes, H, W], are --task segment"
                 : dims == 3 ? "; in C++, of boxes: sightglass::Target::box"
                             : "");
-    const int64_t count = one_each ? 1 : output.size(1);
-    for (const int64_t index : classes_)
-      if (index >= count)
-        throw UsageError("target " + std::to_string(index) + ": no such class; the model has " + std::to_string(count) +
-                         ", 0 to " + std::to_string(count - 1));
-    if (one_each) targets_ = {sightglass::Target([](const torch::Tensor& scores) { return scores; })};
+    check_labels(dims == 1 ? 1 : output.size(1));
+    std::vector<Question> questions;
+    if (dims == 1) questions.push_back({sightglass::Target([](const torch::Tensor& scores) { return scores; })});
+    for (const int64_t index : dims == 1 ? std::vector<int64_t>() : classes_) {
+      check_class(index, output.size(1));
+      questions.push_back({index});
+    }
+    if (questions.empty()) questions.emplace_back();
+    Run run{dims == 1 ? output.unsqueeze(1) : output, answer_all(pass, questions)};
+    const bool needs_end = task_ != Task::untold && task_ != Task::regress;
+    run.figures = figures_of(output, task_, needs_end ? end() : ModelEnd::unknown);
+    if (!run.figures.doubt.empty() && !doubted_) warnings_.push_back(run.figures.doubt);
+    doubted_ = doubted_ || !run.figures.doubt.empty();
+    return run;
+  }
+
+  /// Of scores of places; several pictures are told to be such, and not explained.
+  Run segment(const sightglass::Pass& pass, const Input& given) {
+    const torch::Tensor output = pass.output();
+    Run run{output, {}};
+    check_labels(output.size(1));
+    run.segmentation.emplace(output, output.size(1) == 1 ? end() : ModelEnd::unknown, shown_in(given, output));
+    if (output.size(0) > 1) return run;
+    std::vector<Question> questions;
+    for (const int64_t index : classes_) {
+      check_class(index, output.size(1));
+      questions.push_back(run.segmentation->question(index));
+    }
+    if (questions.empty()) questions.push_back(run.segmentation->question(run.segmentation->largest()));
+    run.answers = answer_all(pass, questions);
+    return run;
+  }
+
+  ModelEnd end() {
+    if (!end_) end_ = end_of(script_, output_);
+    return *end_;
+  }
+
+  static void check_class(int64_t index, int64_t count) {
+    if (index >= count)
+      throw UsageError("target " + std::to_string(index) + ": no such class; the model has " + std::to_string(count) +
+                       ", 0 to " + std::to_string(count - 1));
+  }
+
+  void check_labels(int64_t count) {
     const bool fits = labels_.size() == 0 || static_cast<int64_t>(labels_.size()) == count;
     if (!fits && !checked_)
       warnings_.push_back("the labels are " + std::to_string(labels_.size()) + ", the model's classes " +
@@ -162,14 +230,14 @@ class Explainer {
   }
 
   /// Layer by layer, method by method, target by target.
-  std::vector<Answer> answer_all(const sightglass::Pass& pass) const {
+  std::vector<Answer> answer_all(const sightglass::Pass& pass, const std::vector<Question>& questions) const {
     std::vector<Answer> answers;
     for (size_t layer = 0; layer < layers_.size(); ++layer)
       for (const Method* method : methods_)
-        for (const sightglass::Target& target : targets_) {
-          Answer& answer = answers.emplace_back(Answer{pass.layer_name(layer), method, {}, {}});
+        for (const Question& question : questions) {
+          Answer& answer = answers.emplace_back(Answer{pass.layer_name(layer), method, question, {}, {}});
           try {
-            answer.explanation = method->explain(pass, layer, target);
+            answer.explanation = method->explain(pass, layer, question.target);
           } catch (const std::exception& error) {
             answer.failure = one_line(error);
           }
@@ -181,7 +249,8 @@ class Explainer {
   sightglass::Model model_;
   Labels labels_;
   Task task_;
-  ModelEnd end_ = ModelEnd::unknown;
+  std::string output_;                    // the path of the one that is explained
+  std::optional<ModelEnd> end_;           // found out where it is needed
   c10::ScalarType type_ = torch::kFloat;  // of the model's weights, and so of its input
   bool doubted_ = false;                  // whether it was said why there are no probabilities
   bool checked_ = false;                  // whether the labels fit the model
@@ -189,7 +258,6 @@ class Explainer {
   std::vector<sightglass::Layer> layers_;
   std::vector<const Method*> methods_;
   std::vector<int64_t> classes_;
-  std::vector<sightglass::Target> targets_;
   Writer writer_;
 };
 

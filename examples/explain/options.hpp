@@ -65,13 +65,20 @@ Probabilities
 --json
   One object a line on standard output for each image, layer, method and target: image,
   layer, method, target, label, score, probability, peak ([x, y], pixels of the picture as
-  shown), status, map (the --raw file), picture; index as well for an array of several.
+  shown), status, map (the --raw file), picture; index as well for an array of several,
+  and pixels for a segmenter: how many places of its output the map is of.
   probability is null where there is none, label where it has no name.
   Where status is not "ok" the map is blank, or not to be trusted, and so is its peak.
 
 Arrays
   An input may be a .npy file: float32, [C, H, W] or [N, C, H, W], normalised already, with
   any number of channels. It is used as it is and drawn as its first three channels, or one.
+
+Segmentation
+  An output [N, classes, H, W] is explained for the class that is predicted at most places, the
+  background (0) left out where there is another, or for --target: the target is the sum of the
+  class's scores where the prediction is that class. The region is drawn beside the map. The
+  layer is the end of the encoder, unless --layer names another.
 
 Models of several inputs and outputs
   The picture is what forward takes first, of those that --input does not name; a list gets it
@@ -118,7 +125,7 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
   app->add_option("--target", options.targets, "Class to explain; may be repeated [the prediction]")
       ->type_name("INDEX|LABEL");
   app->add_option("--labels", options.labels, "The classes' names, one a line")->type_name("FILE");
-  add_task_option(*app, options.task);
+  add_task_option(*app, options.task, Serves::places);
   app->add_option("--input", options.further,
                   "An input of the model beside the picture, by its name in forward; may be repeated")
       ->type_name("NAME=FILE.npy");
@@ -151,7 +158,7 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
 /// @throws CLI::ParseError for a missing one, UsageError for a wrong preparation or task.
 inline void check_complete(const Options& options) {
   options.pictures.preparation();
-  task_called(options.task);
+  task_called(options.task, Serves::places);
   if (options.list_methods) return;
   if (options.model.empty()) throw CLI::RequiredError("MODEL");
   if (options.inputs.empty() && !options.list_layers) throw CLI::RequiredError("IMAGE");

@@ -28,6 +28,7 @@ struct Record {
   std::string title;  // what people are told: label and target, or that it is the only output
   double score = 0;
   std::optional<double> probability;  // where the model gives one, or the task is told
+  std::optional<int64_t> pixels;      // of a segmenter: how many places are explained
   std::pair<int64_t, int64_t> peak;   // x and y in pixels of the picture as shown
   std::string status;
   std::string suspicion;  // why a map whose status is "ok" shows nothing; else empty
@@ -49,6 +50,7 @@ inline std::string to_json(const Record& record) {
   json["label"] = or_null(record.label);
   json["score"] = record.score;
   json["probability"] = record.probability ? nlohmann::ordered_json(*record.probability) : nlohmann::ordered_json();
+  if (record.pixels) json["pixels"] = *record.pixels;
   json["peak"] = {record.peak.first, record.peak.second};
   json["status"] = record.status;
   json["map"] = or_null(record.map);

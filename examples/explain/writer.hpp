@@ -31,7 +31,9 @@ class Writer {
   }
 
   /// Writes what the answers say of a picture, and notes it in `result`.
-  void write(const Picture& picture, const std::vector<Answer>& answers, Result& result, Outputs& outputs) const {
+  void write(const Picture& picture, const std::vector<Answer>& answers, const Figures& figures, Result& result,
+             Outputs& outputs) const {
+    bool regions = false;
     result.picture = outputs.picture(picture.input.path, picture.index()).string();
     std::vector<sightglass::Tile> tiles;
     for (const Answer& answer : answers) {
@@ -39,18 +41,24 @@ class Writer {
         tiles.push_back({{}, answer.method->name + ", " + answer.layer + ": failed"});
         continue;
       }
-      Record record = record_of(answer, picture, result);
-      const torch::Tensor map = answer.explanation->map(static_cast<int64_t>(picture.number));
+      Record record = record_of(answer, picture, figures);
+      record.picture = result.picture;
+      const torch::Tensor map = answer.explanation->map(picture.row);
       if (outputs.wants_maps()) {
         const fs::path path = outputs.map(record.image, record.index, parts_of(record));
         write_whole(path, npy_bytes(map.unsqueeze(0)));
         record.map = path.string();
       }
       tiles.push_back({drawn_over(picture, map, style_), caption_of(record)});
+      if (record.pixels) {
+        tiles.push_back({region_over(picture, answer.question.mask), region_caption(record)});
+        regions = true;
+      }
       result.records.push_back(std::move(record));
     }
-    write_picture(result.picture, tiles.size() == 1 ? tiles.front().picture
-                                                    : grid_beside(picture.photo(), tiles, columns_of(tiles.size())));
+    const size_t columns = regions ? 2 : columns_of(tiles.size());
+    write_picture(result.picture,
+                  tiles.size() == 1 ? tiles.front().picture : grid_beside(picture.photo(), tiles, columns));
   }
 
  private:
@@ -61,23 +69,26 @@ class Writer {
     return high - low <= 1e-6 * std::abs(high) ? "it is the same everywhere, so that it points nowhere" : "";
   }
 
-  Record record_of(const Answer& answer, const Picture& picture, const Result& result) const {
-    const auto i = static_cast<int64_t>(picture.number);
+  Record record_of(const Answer& answer, const Picture& picture, const Figures& figures) const {
+    const int64_t i = picture.row;
     const sightglass::Explanation& explanation = *answer.explanation;
     Record record;
     record.image = picture.input.path;
     record.index = picture.index();
     record.layer = answer.layer;
     record.method = answer.method->name;
-    record.target = std::max<int64_t>(0, explanation.targets()[i].item<int64_t>());  // of one output, the first
+    const Question& question = answer.question;
+    // Of one output, the first.
+    record.target =
+        question.index >= 0 ? question.index : std::max<int64_t>(0, explanation.targets()[i].item<int64_t>());
+    if (question.mask.defined()) record.pixels = question.mask.sum().item<int64_t>();
     record.label = labels_.name(record.target);
-    record.title = title_of(record.target, result.figures.scores.size(1), labels_);
+    record.title = title_of(record.target, picture.outputs, labels_);
     record.score = explanation.scores()[i].item<double>();
-    record.probability = probability_of(result.figures, i, record.target);
+    record.probability = probability_of(figures, i, record.target);
     record.peak = peak_on_picture(explanation.map(i), picture.place());
     record.status = sightglass::to_string(explanation.status(i));
     record.suspicion = suspicion_of(explanation.map(i));
-    record.picture = result.picture;
     return record;
   }
 
@@ -101,6 +112,10 @@ class Writer {
     if (layers_ > 1) caption += ", " + record.layer;
     if (record.status != "ok") return caption + ": " + record.status;
     return record.suspicion.empty() ? caption : caption + ": the same everywhere";
+  }
+
+  static std::string region_caption(const Record& record) {
+    return "where it sees " + record.title + ": " + std::to_string(*record.pixels) + " pixels";
   }
 
   Labels labels_;

@@ -29,6 +29,15 @@ struct Input {
   std::vector<Placement> places;  // of each
 };
 
+/// One picture of an input, or one series, or one volume.
+inline Input one_of(const Input& input, size_t number) {
+  const auto row = static_cast<int64_t>(number);
+  Input one{input.path, input.batch.slice(0, row, row + 1), {}, {}};
+  if (!input.photos.empty()) one.photos = {input.photos[number]};
+  if (!input.places.empty()) one.places = {input.places[number]};
+  return one;
+}
+
 namespace detail {
 
 /// The first three channels of `[C, H, W]` as a picture, or the first as grey, spread over all of black to white.
