@@ -49,6 +49,8 @@ struct Picture {
   std::string index() const { return input.batch.size(0) > 1 ? std::to_string(number) : ""; }
   const cv::Mat& photo() const { return input.photos[number]; }
   const Placement& place() const { return input.places[number]; }
+  /// `[C, *S]`, what the model is given.
+  torch::Tensor values() const { return input.batch[static_cast<int64_t>(number)]; }
 };
 
 /// A line for each that has no explanation; what several say alike once.

@@ -5,9 +5,13 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "answers.hpp"
+#include "series.hpp"
+#include "volume.hpp"
 
 namespace support {
 
@@ -16,6 +20,32 @@ inline cv::Mat in_colour(const cv::Mat& photo) {
   cv::Mat copy = photo.clone();
   if (photo.channels() == 1) cv::cvtColor(photo, copy, cv::COLOR_GRAY2BGR);
   return copy;
+}
+
+/// A map enlarged to the places of what it explains.
+/// @param map `[*S]`
+inline torch::Tensor enlarged(const torch::Tensor& map, const torch::Tensor& values) {
+  const torch::Tensor plane = map.unsqueeze(0).unsqueeze(0);
+  const at::IntArrayRef size = values.sizes().slice(1);
+  return (map.dim() == 1 ? at::upsample_linear1d(plane, size, false)
+                         : at::upsample_trilinear3d(plane, size, false))[0][0];
+}
+
+/// Where a map is highest: x, y and z as far as there are such dimensions, in elements of the array or pixels of the
+/// picture.
+inline std::vector<int64_t> peak_of(const Picture& picture, const torch::Tensor& map) {
+  if (map.dim() == 2) {
+    const auto [x, y] = peak_on_picture(map, picture.place());
+    return {x, y};
+  }
+  const torch::Tensor whole = enlarged(map, picture.values());
+  int64_t index = at::nan_to_num(whole, -INFINITY).argmax().item<int64_t>();
+  std::vector<int64_t> peak;
+  for (int64_t d = whole.dim() - 1; d >= 0; --d) {
+    peak.push_back(index % whole.size(d));
+    index /= whole.size(d);
+  }
+  return peak;
 }
 
 /// A map over the picture that it explains; a crop's margins are left as they are.
@@ -28,9 +58,21 @@ inline cv::Mat drawn_over(const Picture& picture, const torch::Tensor& map, cons
   return drawn;
 }
 
-/// A region of the model's output over the picture: tinted, with its outline.
-/// @param mask bool `[h, w]`
-inline cv::Mat region_over(const Picture& picture, const torch::Tensor& mask) {
+/// A map over what it explains: a picture, a series or a volume.
+inline cv::Mat map_over(const Picture& picture, const torch::Tensor& map, const sightglass::OverlayOptions& style) {
+  if (map.dim() == 2) return drawn_over(picture, map, style);
+  const torch::Tensor whole = enlarged(map.nan_to_num(0, 0, 0), picture.values());
+  return map.dim() == 1 ? series_over(picture.values(), whole, style)
+                        : volume_over(picture.values(), whole, peak_of(picture, map), style);
+}
+
+/// A region of the model's output over the picture: tinted, with its outline; over a volume as a map is.
+/// @param mask bool `[H, W]` or `[D, H, W]`
+/// @param peak where a volume is cut
+inline cv::Mat region_over(const Picture& picture, const torch::Tensor& mask, const std::vector<int64_t>& peak,
+                           const sightglass::OverlayOptions& style) {
+  if (mask.dim() == 3)
+    return volume_over(picture.values(), enlarged(mask.to(torch::kFloat), picture.values()), peak, style);
   const cv::Rect& shown = picture.place().on_photo;
   const torch::Tensor seen = on_picture(mask.to(torch::kFloat), picture.place());
   const torch::Tensor inside =
@@ -48,6 +90,11 @@ inline cv::Mat region_over(const Picture& picture, const torch::Tensor& mask) {
   cv::erode(region, inner, cv::Mat());
   part.setTo(cv::Scalar::all(255), region & ~inner);
   return drawn;
+}
+
+/// Pictures of series and volumes, one below the other.
+inline cv::Mat stacked(const std::vector<sightglass::Tile>& tiles) {
+  return sightglass::grid(tiles, sightglass::GridOptions().columns(1));
 }
 
 /// Tiles in rows of `columns`, the picture itself left of the first.

@@ -11,6 +11,7 @@
 #include "options.hpp"
 #include "outputs.hpp"
 #include "report.hpp"
+#include "segment.hpp"
 #include "warnings.hpp"
 #include "support/errors.hpp"
 #include "support/inputs.hpp"
@@ -36,9 +37,9 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
-void list_layers(const sg::Model& model, const torch::Tensor& input) {
+void list_layers(const sg::Model& model, const torch::Tensor& input, support::Task task) {
   const std::vector<sg::LayerInfo> layers = sg::layers(model, input);
-  const std::string suggested = sg::suggest_layer(model, input);
+  const std::string suggested = support::suggested(model, input, task).layer;
   size_t name_width = 0, shape_width = 0;
   const auto shape_of = [](const sg::LayerInfo& layer) {
     return shape_text(layer.maps.empty() ? layer.shape : layer.maps);
@@ -153,7 +154,7 @@ int run(const support::Options& options) {
   const torch::Tensor typed = input_to_list_with(options, script).to(support::type_of(script));
   std::string reason;
   try {
-    list_layers(model, typed);
+    list_layers(model, typed, support::task_called(options.task, support::Serves::places));
     return support::all_well;
   } catch (const std::exception& error) {
     reason = support::one_line(error) + support::about_dimensions(script, typed);

@@ -44,6 +44,7 @@ class Explainer {
         labels_(labels),
         task_(task_called(options.task, Serves::places)),
         output_(options.output),
+        calls_known_(options.further.empty()),
         writer_(options, labels) {
     type_ = type_of(script);
     for (const std::string& name : options.layers) layers_.push_back(layer_called(name));
@@ -112,13 +113,19 @@ class Explainer {
   }
 
   void suggest_layer(const torch::Tensor& batch) {
-    if (task_ == Task::untold || task_ == Task::segment) {
-      const torch::Tensor output = model_.forward(batch);
-      if (is_segmentation(output, batch)) return layers_.push_back(model_.layer(bottleneck(model_, batch, output)));
-    }
-    const sightglass::Suggestion suggestion = sightglass::suggest(model_, batch);
+    const sightglass::Suggestion suggestion = suggested(model_, batch, task_);
     layers_.push_back(model_.layer(suggestion.layer));
     if (!suggestion.warning.empty()) warnings_.push_back(suggestion.warning);
+  }
+
+  /// A layer that runs for each of several inputs is explained at its last call, which may not be the picture's.
+  void warn_of_calls(const torch::Tensor& batch) {
+    for (const sightglass::LayerInfo& layer : sightglass::layers(model_, batch)) {
+      const auto is_it = [&](const sightglass::Layer& chosen) { return chosen.name() == layer.name; };
+      if (layer.calls > 1 && std::any_of(layers_.begin(), layers_.end(), is_it))
+        warnings_.push_back("layer \"" + layer.name + "\" runs " + std::to_string(layer.calls) +
+                            " times; the map is of its last run, which may be for another input than the picture");
+    }
   }
 
   Run run(const Input& given) {
@@ -126,6 +133,7 @@ class Explainer {
     std::string reason;
     try {
       if (layers_.empty()) suggest_layer(input);
+      if (!std::exchange(calls_known_, true)) warn_of_calls(input);
       const sightglass::Pass pass(model_, input, layers_);
       const bool segments = is_segmentation(pass.output(), input);
       if (task_ == Task::segment && !segments)
@@ -252,6 +260,7 @@ class Explainer {
   std::string output_;                    // the path of the one that is explained
   std::optional<ModelEnd> end_;           // found out where it is needed
   c10::ScalarType type_ = torch::kFloat;  // of the model's weights, and so of its input
+  bool calls_known_;                      // only several inputs are looked at
   bool doubted_ = false;                  // whether it was said why there are no probabilities
   bool checked_ = false;                  // whether the labels fit the model
   std::vector<std::string> warnings_;

@@ -71,8 +71,12 @@ Probabilities
   Where status is not "ok" the map is blank, or not to be trusted, and so is its peak.
 
 Arrays
-  An input may be a .npy file: float32, [C, H, W] or [N, C, H, W], normalised already, with
-  any number of channels. It is used as it is and drawn as its first three channels, or one.
+  An input may be a .npy file: float32, normalised already, with any number of channels. It is
+  used as it is: [C, H, W] or [N, C, H, W] for pictures, [C, L] or [N, C, L] for series,
+  [C, D, H, W] or [N, C, D, H, W] for volumes and videos; the model's first convolution tells
+  which. Pictures are drawn as their first three channels, or one; series as curves; volumes
+  as slices through the map's peak and a projection; videos (three channels) as frames. The
+  peak of a series is [x], of a volume [x, y, z].
 
 Segmentation
   An output [N, classes, H, W] is explained for the class that is predicted at most places, the

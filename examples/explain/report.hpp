@@ -29,7 +29,7 @@ struct Record {
   double score = 0;
   std::optional<double> probability;  // where the model gives one, or the task is told
   std::optional<int64_t> pixels;      // of a segmenter: how many places are explained
-  std::pair<int64_t, int64_t> peak;   // x and y in pixels of the picture as shown
+  std::vector<int64_t> peak;          // x, y in pixels of the picture as shown; x of a series; x, y, z of a volume
   std::string status;
   std::string suspicion;  // why a map whose status is "ok" shows nothing; else empty
   std::string map;        // the file written, if any
@@ -51,7 +51,7 @@ inline std::string to_json(const Record& record) {
   json["score"] = record.score;
   json["probability"] = record.probability ? nlohmann::ordered_json(*record.probability) : nlohmann::ordered_json();
   if (record.pixels) json["pixels"] = *record.pixels;
-  json["peak"] = {record.peak.first, record.peak.second};
+  json["peak"] = record.peak;
   json["status"] = record.status;
   json["map"] = or_null(record.map);
   json["picture"] = record.picture;
@@ -89,6 +89,14 @@ inline std::string in_words(const std::string& status) {
   return "a map not to be trusted: status " + status;
 }
 
+/// A place in words: `x 3, y 2`.
+inline std::string in_words(const std::vector<int64_t>& place) {
+  std::string words;
+  for (size_t d = 0; d < place.size(); ++d)
+    words += (d == 0 ? "" : ", ") + std::string(1, static_cast<char>('x' + d)) + " " + std::to_string(place[d]);
+  return words;
+}
+
 /// The record as a line for people.
 inline std::string to_line(const Record& record) {
   std::string line = "  " + record.method + " at " + record.layer + " of " + record.title + ": ";
@@ -97,7 +105,7 @@ inline std::string to_line(const Record& record) {
   else if (!record.suspicion.empty())
     line += "a suspicious map: " + record.suspicion;
   else
-    line += "highest at x " + std::to_string(record.peak.first) + ", y " + std::to_string(record.peak.second);
+    line += "highest at " + in_words(record.peak);
   return record.map.empty() ? line : line + ", written to " + record.map;
 }
 

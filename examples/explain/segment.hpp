@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "answers.hpp"
+#include "support/figures.hpp"
 #include "support/labels.hpp"
 #include "support/model_end.hpp"
 
@@ -131,6 +132,15 @@ inline std::string bottleneck(const sightglass::Model& model, const torch::Tenso
   TORCH_CHECK(!best.name.empty(), "model: none of its layers gives maps of features for an input ", input.sizes(),
               "; name one by --layer");
   return best.name;
+}
+
+/// Where a model is explained unless told otherwise.
+inline sightglass::Suggestion suggested(const sightglass::Model& model, const torch::Tensor& input, Task task) {
+  if (task == Task::untold || task == Task::segment) {
+    const torch::Tensor output = model.forward(input);
+    if (is_segmentation(output, input)) return {bottleneck(model, input, output), ""};
+  }
+  return sightglass::suggest(model, input);
 }
 
 }  // namespace support

@@ -49,16 +49,17 @@ class Writer {
         write_whole(path, npy_bytes(map.unsqueeze(0)));
         record.map = path.string();
       }
-      tiles.push_back({drawn_over(picture, map, style_), caption_of(record)});
+      tiles.push_back({map_over(picture, map, style_), caption_of(record)});
       if (record.pixels) {
-        tiles.push_back({region_over(picture, answer.question.mask), region_caption(record)});
+        tiles.push_back({region_over(picture, answer.question.mask, record.peak, style_), region_caption(record)});
         regions = true;
       }
       result.records.push_back(std::move(record));
     }
     const size_t columns = regions ? 2 : columns_of(tiles.size());
-    write_picture(result.picture,
-                  tiles.size() == 1 ? tiles.front().picture : grid_beside(picture.photo(), tiles, columns));
+    write_picture(result.picture, tiles.size() == 1              ? tiles.front().picture
+                                  : picture.input.photos.empty() ? stacked(tiles)
+                                                                 : grid_beside(picture.photo(), tiles, columns));
   }
 
  private:
@@ -86,7 +87,7 @@ class Writer {
     record.title = title_of(record.target, picture.outputs, labels_);
     record.score = explanation.scores()[i].item<double>();
     record.probability = probability_of(figures, i, record.target);
-    record.peak = peak_on_picture(explanation.map(i), picture.place());
+    record.peak = peak_of(picture, explanation.map(i));
     record.status = sightglass::to_string(explanation.status(i));
     record.suspicion = suspicion_of(explanation.map(i));
     return record;

@@ -64,9 +64,6 @@ inline torch::Tensor as_batch(const torch::Tensor& array, const std::string& pat
 
 inline Input read_array(const std::string& path, int64_t dimensions) {
   const torch::Tensor batch = as_batch(read_npy(path), path, dimensions);
-  TORCH_CHECK(batch.dim() == 4, "array \"", path, "\": has shape ", batch.sizes(),
-              "; expected [C, H, W] or [N, C, H, W]; in C++, of series and volumes: sightglass::explain(script, input, "
-              "layer, sightglass::GradCam{})");
   Input input{path, batch, {}, {}};
   for (int64_t i = 0; batch.dim() == 4 && i < batch.size(0); ++i) {
     const cv::Rect whole(0, 0, static_cast<int>(batch.size(3)), static_cast<int>(batch.size(2)));

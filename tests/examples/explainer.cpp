@@ -83,6 +83,11 @@ TEST_CASE("a segmenter is explained for the class of most pixels, and for the on
   CHECK(at::allclose(read_npy(second.at(0).records.at(0).map), net.map(x, index), 1e-4, 1e-6));
 }
 
+TEST_CASE("a segmenter is explained at its features, not at its class scores", "[explainer]") {
+  const sightglass::Model model = sightglass::Model(Segmenter().script());
+  CHECK(suggested(model, torch::ones({1, 3, 6, 8}), Task::untold).layer == "features");
+}
+
 TEST_CASE("of several pictures each is segmented by itself, and one that has no such region is told", "[explainer]") {
   const Folder folder;
   const Segmenter net;
@@ -96,6 +101,22 @@ TEST_CASE("of several pictures each is segmented by itself, and one that has no 
   CHECK(at::allclose(read_npy(results[0].records.at(0).map), net.map(x.slice(0, 0, 1), 1), 1e-4, 1e-6));
   CHECK(results[1].records.empty());
   CHECK_THAT(results[1].failures.at(0), ContainsSubstring("number 1: target 1: no place is predicted"));
+}
+
+TEST_CASE("a layer that runs for each of two inputs is warned of", "[explainer]") {
+  const Folder folder;
+  torch::jit::Module siamese = module_of("Siamese");
+  siamese.register_module("features", convolution(torch::ones({2, 3, 1, 1})));
+  siamese.define(
+      "def forward(self, a, b):\n"
+      "  return (self.features.forward(a) - self.features.forward(b)).mean([2, 3])\n");
+  const torch::Tensor x = torch::ones({1, 3, 4, 4});
+  write_whole(folder / "b.npy", npy_bytes(2 * x));
+  Options options;
+  options.further = {"b=" + (folder / "b.npy")};
+  const std::vector<Result> results = explained(siamese, x, options, folder);
+  REQUIRE(results.at(0).warnings.size() == 1);
+  CHECK_THAT(results[0].warnings[0], ContainsSubstring("layer \"features\" runs 2 times"));
 }
 
 TEST_CASE("a task that the output is not of is told", "[explainer]") {

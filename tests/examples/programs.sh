@@ -226,6 +226,19 @@ dict_output.pt dict_output_grad_cam.npy --layer features --target 3 --output out
 tuple_output.pt tuple_output_grad_cam.npy --layer features --target 1 --output 1
 list_in_list_out.pt list_in_list_out_grad_cam.npy --layer features --target 3
 END
+  # Series and volumes.
+  expect 0 "$explain" "$cases/series.pt" "$cases/series.npy" --layer features --target 3 --out series.png --raw case.npy
+  same_map case.npy "$cases/series_grad_cam.npy"
+  exists series.png
+  has out "highest at x "
+  expect 0 "$explain" "$cases/volume.pt" "$cases/volume.npy" --layer features --target 1 --out volume.png --raw case.npy --json
+  same_map case.npy "$cases/volume_grad_cam.npy"
+  exists volume.png
+  grep -qE '"peak":\[[0-9]+,[0-9]+,[0-9]+\]' out || fail "no peak of three"
+  expect 0 "$explain" "$cases/series.pt" "$cases/series.npy" --target 0 --target 1 --out several.png
+  expect 1 "$explain" "$cases/volume.pt" "$one" --out case.png
+  is_one_clear_line
+  has err "the model's first convolution is 3-D; give a .npy array, [C, D, H, W]"
   expect 2 "$explain" "$cases/two_inputs.pt" "$cases/picture.npy" --out case.png
   is_one_clear_line
   has err "takes 2 inputs (image, table); beside the picture, which is image, give --input table=FILE.npy"
@@ -247,8 +260,7 @@ END
     is_one_clear_line
     has err "$words"
   done <<'END'
-series.pt series.npy in C++, of series and volumes
-volume.pt volume.npy sightglass::explain(script, input
+series.pt picture.npy expected [C, L] or [N, C, L]: the model's first convolution is 1-D
 checkpoint_with_a_tensor.pth picture.npy holds weights
 END
   expect 0 "$explain" s/shapes.pt "$cases/twelve_bits.png" --out case.png
