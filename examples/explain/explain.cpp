@@ -1,17 +1,22 @@
 // explain: a TorchScript model's decisions about pictures, explained by maps drawn over them.
 // `explain --help` tells how; the options are in options.hpp, the work is done in explainer.hpp.
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "detect.hpp"
 #include "explainer.hpp"
 #include "options.hpp"
 #include "outputs.hpp"
 #include "report.hpp"
+#include "segment.hpp"
 #include "warnings.hpp"
+#include "support/detector_file.hpp"
 #include "support/errors.hpp"
 #include "support/inputs.hpp"
 #include "support/labels.hpp"
@@ -36,9 +41,8 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
-void list_layers(const sg::Model& model, const torch::Tensor& input) {
+void list_layers(const sg::Model& model, const torch::Tensor& input, const std::vector<std::string>& taken) {
   const std::vector<sg::LayerInfo> layers = sg::layers(model, input);
-  const std::string suggested = sg::suggest_layer(model, input);
   size_t name_width = 0, shape_width = 0;
   const auto shape_of = [](const sg::LayerInfo& layer) {
     return shape_text(layer.maps.empty() ? layer.shape : layer.maps);
@@ -51,7 +55,7 @@ void list_layers(const sg::Model& model, const torch::Tensor& input) {
     const std::string given = layer.maps.empty() ? "" : ", gives " + shape_text(layer.shape);
     std::printf("%-*s  %-*s  %s%s%s\n", static_cast<int>(name_width), layer.name.c_str(), static_cast<int>(shape_width),
                 shape_of(layer).c_str(), layer.type.c_str(), given.c_str(),
-                layer.name == suggested ? "  <- taken without --layer" : "");
+                std::find(taken.begin(), taken.end(), layer.name) != taken.end() ? "  <- taken without --layer" : "");
   }
 }
 
@@ -69,42 +73,52 @@ std::vector<std::string> files_to_explain(const std::vector<std::string>& paths,
 }
 
 void print(const support::Result& result, const std::string& file, const support::Options& options,
-           const support::Labels& labels, support::Progress& progress) {
+           support::Progress& progress) {
   if (options.json) {
     for (const support::Record& record : result.records) progress.say(support::to_json(record), stdout);
     return;
   }
   const bool one_of_several = !result.records.empty() && !result.records.front().index.empty();
   progress.say(file + (one_of_several ? " number " + result.records.front().index : ""), stdout);
-  progress.say(support::top_five(result.figures, result.number, labels), stdout);
+  progress.say(result.overview, stdout);
   for (const support::Record& record : result.records) progress.say(support::to_line(record), stdout);
   if (!result.picture.empty()) progress.say("  drawn in " + result.picture, stdout);
 }
 
 int explain_all(const support::Options& options) {
-  const support::Labels labels = options.labels.empty() ? support::Labels() : support::Labels::read(options.labels);
-  support::Explainer explainer(support::load_model(options.model), options, labels);
+  std::string config;
+  const torch::jit::Module script = support::load_model(options.model, &config);
+  const support::FileNotes notes = support::notes_in(config);
+  const support::Labels labels =
+      options.labels.empty() ? support::Labels(notes.labels) : support::Labels::read(options.labels);
+  support::Explainer explainer(script, options, labels, notes);
+  const support::FilePreparation said = support::preparation_in(script, notes);
+  const support::Preparation wanted = options.pictures.preparation(support::first_convolution(script), said.wanted);
 
   std::vector<std::string> complaints;
   const std::vector<std::string> files = files_to_explain(options.inputs, complaints);
   std::vector<std::string> all_inputs = files;
   all_inputs.insert(all_inputs.end(), {options.model, options.labels});
+  for (const std::string& words : options.further) all_inputs.push_back(words.substr(words.find('=') + 1));
   support::Outputs outputs(options, std::move(all_inputs), files.size());
 
   size_t failed = complaints.size();
   support::Progress progress("explaining", files.size());
   support::Warnings warnings;
   for (const std::string& complaint : complaints) progress.say("explain: " + complaint);
+  bool told = options.json || !options.pictures.mean.empty();  // how pictures are prepared
   for (const std::string& file : files) {
     try {
       bool complete = true;
-      const support::Input input = support::read_input(file, options.size, options.image());
+      const support::Input input = support::read_input(file, wanted, options.pictures.image());
+      if (!told && support::extension_of(file) != ".npy") progress.say(support::told_of(wanted, said.source), stdout);
+      told = told || support::extension_of(file) != ".npy";
       for (const std::string& warning : warnings.taken()) progress.say("explain: warning: " + warning);
       for (const support::Result& result : explainer.explain(input, outputs)) {
         for (const std::string& warning : result.warnings) progress.say("explain: warning: " + warning);
         for (const std::string& failure : result.failures) progress.say("explain: " + file + ": " + failure);
         complete = complete && result.failures.empty();
-        print(result, file, options, labels, progress);
+        print(result, file, options, progress);
       }
       failed += complete ? 0 : 1;
     } catch (const support::UsageError&) {
@@ -123,22 +137,44 @@ int explain_all(const support::Options& options) {
   return failed == 0 ? support::all_well : support::some_failed;
 }
 
+/// The first input of the command line, or else a black picture.
+torch::Tensor input_to_list_with(const support::Options& options, const torch::jit::Module& script,
+                                 const support::FileNotes& notes) {
+  const support::Preparation wanted =
+      options.pictures.preparation(support::first_convolution(script), support::preparation_in(script, notes).wanted);
+  if (!options.inputs.empty())
+    return support::read_input(options.inputs.front(), wanted, options.pictures.image()).batch;
+  const auto [dimensions, channels] = wanted.convolution;
+  const bool is_series = dimensions == 1, is_volume = dimensions == 3;
+  TORCH_CHECK(!is_series && !is_volume, "model \"", options.model, "\": its first convolution is ", dimensions,
+              "-D, the size of its input is not known; give a .npy array ", is_series ? "[C, L]" : "[C, D, H, W]",
+              " beside it");
+  return torch::zeros({1, channels > 0 ? channels : 3, wanted.height, wanted.width});
+}
+
 int run(const support::Options& options) {
   if (options.list_methods) {
     list_methods();
     return support::all_well;
   }
   if (!options.list_layers) return explain_all(options);
-  const torch::jit::Module script = support::load_model(options.model);
-  support::check_inputs(script, options.model);
-  const sg::Model model = script;
-  const torch::Tensor input = options.inputs.empty()
-                                  ? torch::zeros({1, 3, options.size, options.size})
-                                  : support::read_input(options.inputs.front(), options.size, options.image()).batch;
-  const torch::Tensor typed = input.to(support::type_of(script));
+  std::string config;
+  const torch::jit::Module script = support::load_model(options.model, &config);
+  const support::FileNotes notes = support::notes_in(config);
+  const support::Task task = support::task_called(options.task, support::Serves::places);
+  std::optional<support::Detector> detector;
+  sg::Model model = support::model_of(script, options);
+  if (support::Detector::is_one(script, notes, task))
+    model = detector.emplace(script, model, notes, options.score).model();
+  const torch::Tensor typed = input_to_list_with(options, script, notes).to(support::type_of(script));
   std::string reason;
   try {
-    list_layers(model, typed);
+    std::vector<std::string> taken;
+    if (detector)
+      for (const sg::Layer& level : detector->levels(typed)) taken.push_back(level.name());
+    else
+      taken.push_back(support::suggested(model, typed, task).layer);
+    list_layers(model, typed, taken);
     return support::all_well;
   } catch (const std::exception& error) {
     reason = support::one_line(error) + support::about_dimensions(script, typed);

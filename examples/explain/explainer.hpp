@@ -12,94 +12,116 @@
 #include <utility>
 #include <vector>
 
+#include "answers.hpp"
+#include "detect.hpp"
 #include "options.hpp"
+#include "segment.hpp"
 #include "outputs.hpp"
-#include "report.hpp"
+#include "writer.hpp"
 #include "support/errors.hpp"
 #include "support/figures.hpp"
 #include "support/inputs.hpp"
 #include "support/labels.hpp"
 #include "support/methods.hpp"
 #include "support/model_end.hpp"
+#include "support/model_inputs.hpp"
 #include "support/signature.hpp"
 
 namespace support {
 
-/// What has been found out about one picture. Its files are written.
-struct Result {
-  std::string picture;                // the file
-  Figures figures;                    // of all pictures of the input
-  int64_t number = 0;                 // of this picture in the input
-  std::vector<Record> records;        // one for each layer, method and target
-  std::vector<std::string> failures;  // what could not be explained, a line each
-  std::vector<std::string> warnings;  // what may be a mistake, a line each
-};
+/// The model as the command line asks for it: a function of the picture that gives the output to explain.
+inline sightglass::Model model_of(const torch::jit::Module& script, const Options& options) {
+  const sightglass::Model model = ModelInputs(script, options.model, options.further).model();
+  return options.output.empty() ? model : model.output(options.output);
+}
 
 /// Explains pictures at the layers, by the methods and for the targets that the command line names.
 class Explainer {
  public:
-  /// Throws `UsageError` for an unknown layer, method, class or task, `c10::Error` for a model of several inputs or
-  /// outputs.
-  /// @param script in evaluation mode; `path` names it in messages.
-  Explainer(const torch::jit::Module& script, const Options& options, Labels labels)
-      : script_(script), model_(script), labels_(std::move(labels)), task_(task_called(options.task)) {
-    check_signature(script, options.model);
-    if (task_ != Task::unknown && task_ != Task::regress) end_ = end_of(script);
+  /// @param script in evaluation mode
+  /// @param notes what its file says of it
+  /// Throws `UsageError` for an unknown layer, method, class or task, and where inputs are missing.
+  Explainer(const torch::jit::Module& script, const Options& options, const Labels& labels, const FileNotes& notes)
+      : script_(script),
+        model_(model_of(script, options)),
+        labels_(labels),
+        task_(task_called(options.task, Serves::places)),
+        output_(options.output),
+        calls_known_(options.further.empty()),
+        writer_(options, labels) {
     type_ = type_of(script);
-    style_.alpha(options.alpha).colour_map(sightglass::colour_map(options.colour_map));
+    if (Detector::is_one(script, notes, task_)) {
+      detector_.emplace(script, model_, notes, options.score);
+      model_ = detector_->model();
+    }
     for (const std::string& name : options.layers) layers_.push_back(layer_called(name));
     for (const std::string& name : options.methods) methods_.push_back(&method_called(name));
-    if (methods_.empty()) methods_.push_back(&method_called("grad-cam"));
+    if (methods_.empty()) methods_.push_back(&method_called(detector_ ? "layer-cam" : "grad-cam"));
     for (const std::string& text : options.targets) classes_.push_back(labels_.index(text));
-    for (const int64_t index : classes_) targets_.emplace_back(index);
-    if (targets_.empty()) targets_.emplace_back();
   }
 
   /// Explains each of the input's pictures.
-  /// Throws `c10::Error` where the model cannot take the input, `UsageError` where it has no such class.
+  /// Throws `c10::Error` where the model cannot take the input; `UsageError` where it has no such class.
   std::vector<Result> explain(const Input& input, Outputs& outputs) {
-    const Run run = run_in_any_precision(input.batch);
-    const Figures figures = figures_of(run.output, task_, end_);
-    if (!figures.doubt.empty() && !doubted_) warnings_.push_back(figures.doubt);
-    doubted_ = doubted_ || !figures.doubt.empty();
-    const bool any =
-        std::any_of(run.answers.begin(), run.answers.end(), [](const Answer& a) { return a.explanation.has_value(); });
-
-    std::vector<Result> results;
-    for (size_t i = 0; i < input.photos.size(); ++i) {
-      Result result;
-      result.figures = figures;
-      result.number = static_cast<int64_t>(i);
-      if (any) write({input, i}, run.answers, result, outputs);
-      results.push_back(std::move(result));
+    if (detector_ && input.batch.size(0) > 1) {
+      std::vector<Result> results;
+      for (size_t i = 0; i < static_cast<size_t>(input.batch.size(0)); ++i)
+        results.push_back(explain_alone(input, i, outputs));
+      return results;
     }
-    results.front().failures = failures_of(run.answers);
+    const Run run = run_in_any_precision(input);
+    const bool one_by_one = run.segmentation && input.batch.size(0) > 1;  // a region is of one picture
+    std::vector<Result> results;
+    for (int64_t i = 0; i < input.batch.size(0); ++i) {
+      const auto number = static_cast<size_t>(i);
+      results.push_back(one_by_one ? explain_alone(input, number, outputs)
+                                   : result_of({input, number, i, run.output.size(1)}, run, outputs));
+    }
+    if (!one_by_one) results.front().failures = failures_of(run.answers);
     results.front().warnings = std::exchange(warnings_, {});
     return results;
   }
 
  private:
-  /// What one method says of all pictures at one layer, for one target: an explanation, or why there is none.
-  struct Answer {
-    std::string layer;
-    const Method* method;
-    std::optional<sightglass::Explanation> explanation;
-    std::string failure;
-  };
-
   /// What the model gives, and what the methods say.
   struct Run {
-    torch::Tensor output;
+    torch::Tensor output;  // [N, outputs], or of a segmenter [N, classes, *S]
     std::vector<Answer> answers;
+    Figures figures = {};
+    std::optional<Segmentation> segmentation = {};
+    std::vector<sightglass::Detection> detections = {};
   };
 
-  /// One picture of an input.
-  struct Picture {
-    const Input& input;
-    size_t number;
-    std::string index() const { return input.photos.size() > 1 ? std::to_string(number) : ""; }
-    const cv::Mat& photo() const { return input.photos[number]; }
-  };
+  Result result_of(const Picture& picture, const Run& run, Outputs& outputs) const {
+    Result result;
+    result.overview = detector_          ? detector_->overview(run.detections, labels_)
+                      : run.segmentation ? run.segmentation->overview(labels_)
+                                         : top_five(run.figures, picture.row, labels_);
+    if (detector_ && run.answers.empty()) {
+      const std::string layer = layers_.empty() ? "" : layers_.front().name();
+      writer_.write_nothing(picture, layer, methods_.front()->name, result, outputs);
+    }
+    const auto explained = [](const Answer& answer) { return answer.explanation.has_value(); };
+    if (std::any_of(run.answers.begin(), run.answers.end(), explained))
+      writer_.write(picture, run.answers, run.figures, result, outputs);
+    return result;
+  }
+
+  /// One picture of several; what fails is told, and the others are explained.
+  Result explain_alone(const Input& input, size_t number, Outputs& outputs) {
+    try {
+      const Run run = run_in_any_precision(one_of(input, number));
+      Result result = result_of({input, number, 0, run.output.size(1)}, run, outputs);
+      result.failures = failures_of(run.answers);
+      return result;
+    } catch (const UsageError&) {
+      throw;
+    } catch (const std::exception& error) {
+      Result result;
+      result.failures.push_back("number " + std::to_string(number) + ": " + one_line(error));
+      return result;
+    }
+  }
 
   sightglass::Layer layer_called(const std::string& name) const {
     try {
@@ -110,19 +132,34 @@ class Explainer {
   }
 
   void suggest_layer(const torch::Tensor& batch) {
-    const sightglass::Suggestion suggestion = sightglass::suggest(model_, batch);
+    const sightglass::Suggestion suggestion = suggested(model_, batch, task_);
     layers_.push_back(model_.layer(suggestion.layer));
     if (!suggestion.warning.empty()) warnings_.push_back(suggestion.warning);
   }
 
-  Run run(const torch::Tensor& batch) {
-    const torch::Tensor input = batch.to(type_);
+  /// A layer that runs for each of several inputs is explained at its last call, which may not be the picture's.
+  void warn_of_calls(const torch::Tensor& batch) {
+    for (const sightglass::LayerInfo& layer : sightglass::layers(model_, batch)) {
+      const auto is_it = [&](const sightglass::Layer& chosen) { return chosen.name() == layer.name; };
+      if (layer.calls > 1 && std::any_of(layers_.begin(), layers_.end(), is_it))
+        warnings_.push_back("layer \"" + layer.name + "\" runs " + std::to_string(layer.calls) +
+                            " times; the map is of its last run, which may be for another input than the picture");
+    }
+  }
+
+  Run run(const Input& given) {
+    const torch::Tensor input = given.batch.to(type_);
     std::string reason;
     try {
+      if (detector_) return detect(input);
       if (layers_.empty()) suggest_layer(input);
+      if (!std::exchange(calls_known_, true)) warn_of_calls(input);
       const sightglass::Pass pass(model_, input, layers_);
-      check_classes(pass.output(), batch.size(0));
-      return {pass.output(), answer_all(pass)};
+      const bool segments = is_segmentation(pass.output(), input);
+      if (task_ == Task::segment && !segments)
+        throw UsageError(c10::str("--task segment: the model gives ", pass.output().sizes(),
+                                  ", expected a score for each class and place, [N, classes, H, W]"));
+      return segments && (task_ == Task::unknown || task_ == Task::segment) ? segment(pass, given) : classify(pass);
     } catch (const UsageError&) {
       throw;
     } catch (const std::exception& error) {
@@ -133,12 +170,12 @@ class Explainer {
 
   /// On the CPU, LibTorch lacks many an operation in half precision: then the model is computed in float32, and it is
   /// said.
-  Run run_in_any_precision(const torch::Tensor& batch) {
-    if (type_ != torch::kHalf && type_ != torch::kBFloat16) return run(batch);
+  Run run_in_any_precision(const Input& given) {
+    if (type_ != torch::kHalf && type_ != torch::kBFloat16) return run(given);
     const std::string type = c10::toString(type_);
     std::string lacking, reason;
     try {
-      Run found = run(batch);
+      Run found = run(given);
       const std::vector<std::string> failures = failures_of(found.answers);
       if (failures.empty()) return found;
       lacking = failures.front();
@@ -148,7 +185,7 @@ class Explainer {
     try {
       script_.to(torch::kFloat);  // in place: `model_` and its layers are of these parameters
       type_ = torch::kFloat;
-      Run found = run(batch);
+      Run found = run(given);
       warnings_.push_back("the model is of type " + type + ", in which LibTorch cannot run it on the CPU (" + lacking +
                           "): computed in float32");
       return found;
@@ -159,19 +196,79 @@ class Explainer {
                                "), nor can it in float32 (" + reason + "); export it as model.float()");
   }
 
-  void check_classes(const torch::Tensor& output, int64_t pictures) {
+  /// Of scores of whole pictures.
+  Run classify(const sightglass::Pass& pass) {
+    const torch::Tensor output = pass.output();
     const int64_t dims = output.dim();
-    const bool one_each = dims == 1 && output.size(0) == pictures;
-    TORCH_CHECK(dims == 2 || one_each, "the model gives ", output.sizes(), ", expected one score a class, [N, classes]",
-                dims == 4   ? "; in C++, of maps of scores: sightglass::Target::segmentation"
+    TORCH_CHECK(dims == 1 || dims == 2, "the model gives ", output.sizes(),
+                ", expected one score a class, [N, classes]",
+                dims > 3    ? "; maps of scores, [N, classes, H, W], are --task segment"
                 : dims == 3 ? "; in C++, of boxes: sightglass::Target::box"
                             : "");
-    const int64_t count = one_each ? 1 : output.size(1);
-    for (const int64_t index : classes_)
-      if (index >= count)
-        throw UsageError("target " + std::to_string(index) + ": no such class; the model has " + std::to_string(count) +
-                         ", 0 to " + std::to_string(count - 1));
-    if (one_each) targets_ = {sightglass::Target([](const torch::Tensor& scores) { return scores; })};
+    check_labels(dims == 1 ? 1 : output.size(1));
+    std::vector<Question> questions;
+    if (dims == 1) questions.push_back({sightglass::Target([](const torch::Tensor& scores) { return scores; })});
+    for (const int64_t index : dims == 1 ? std::vector<int64_t>() : classes_) {
+      check_class(index, output.size(1));
+      questions.push_back({index});
+    }
+    if (questions.empty()) questions.emplace_back();
+    Run run{dims == 1 ? output.unsqueeze(1) : output, answer_all(pass, methods_, questions)};
+    const bool needs_end = task_ != Task::unknown && task_ != Task::regress;
+    run.figures = figures_of(output, task_, needs_end ? end() : ModelEnd::unknown);
+    if (!run.figures.doubt.empty() && !doubted_) warnings_.push_back(run.figures.doubt);
+    doubted_ = doubted_ || !run.figures.doubt.empty();
+    return run;
+  }
+
+  /// Of scores of places; several pictures are told to be such, and not explained.
+  Run segment(const sightglass::Pass& pass, const Input& given) {
+    const torch::Tensor output = pass.output();
+    Run run{output, {}};
+    check_labels(output.size(1));
+    run.segmentation.emplace(output, output.size(1) == 1 ? end() : ModelEnd::unknown, shown_in(given, output));
+    if (output.size(0) > 1) return run;
+    std::vector<Question> questions;
+    for (const int64_t index : classes_) {
+      check_class(index, output.size(1));
+      questions.push_back(run.segmentation->question(index));
+    }
+    if (questions.empty()) questions.push_back(run.segmentation->question(run.segmentation->largest()));
+    run.answers = answer_all(pass, methods_, questions);
+    return run;
+  }
+
+  /// Of boxes: a map for each thing found, ten at most.
+  Run detect(const torch::Tensor& input) {
+    Run run{torch::empty({1, 2}), {}};
+    run.detections = detector_->find(input);
+    const auto is_asked = [this](const sightglass::Detection& found) {
+      return classes_.empty() || std::find(classes_.begin(), classes_.end(), found.label) != classes_.end();
+    };
+    std::vector<Question> questions;
+    for (size_t i = 0; i < run.detections.size() && questions.size() < 10; ++i) {
+      const sightglass::Detection& found = run.detections[i];
+      if (is_asked(found)) questions.push_back({found.target, found.label, {}, Finding{found, i}});
+    }
+    if (questions.empty()) return run;
+    const std::vector<sightglass::Layer> layers = layers_.empty() ? detector_->levels(input) : layers_;
+    const sightglass::Pass pass(model_, input, layers);
+    run.answers = layers_.empty() ? answer_fused(pass, methods_, questions) : answer_all(pass, methods_, questions);
+    return run;
+  }
+
+  ModelEnd end() {
+    if (!end_) end_ = end_of(script_, output_);
+    return *end_;
+  }
+
+  static void check_class(int64_t index, int64_t count) {
+    if (index >= count)
+      throw UsageError("target " + std::to_string(index) + ": no such class; the model has " + std::to_string(count) +
+                       ", 0 to " + std::to_string(count - 1));
+  }
+
+  void check_labels(int64_t count) {
     const bool fits = labels_.size() == 0 || static_cast<int64_t>(labels_.size()) == count;
     if (!fits && !checked_)
       warnings_.push_back("the labels are " + std::to_string(labels_.size()) + ", the model's classes " +
@@ -179,130 +276,22 @@ class Explainer {
     checked_ = true;
   }
 
-  /// Layer by layer, method by method, target by target.
-  std::vector<Answer> answer_all(const sightglass::Pass& pass) const {
-    std::vector<Answer> answers;
-    for (size_t layer = 0; layer < layers_.size(); ++layer)
-      for (const Method* method : methods_)
-        for (const sightglass::Target& target : targets_) {
-          Answer& answer = answers.emplace_back(Answer{pass.layer_name(layer), method, {}, {}});
-          try {
-            answer.explanation = method->explain(pass, layer, target);
-          } catch (const std::exception& error) {
-            answer.failure = one_line(error);
-          }
-        }
-    return answers;
-  }
-
-  static std::vector<std::string> failures_of(const std::vector<Answer>& answers) {
-    std::vector<std::string> failures;
-    for (const Answer& answer : answers) {
-      const std::string line = answer.method->name + " at " + answer.layer + ": " + answer.failure;
-      const bool said = std::find(failures.begin(), failures.end(), line) != failures.end();
-      if (!answer.explanation && !said) failures.push_back(line);
-    }
-    return failures;
-  }
-
-  /// A map of one value is drawn blank, whatever the value.
-  static std::string suspicion_of(const torch::Tensor& map) {
-    if (map.numel() == 1) return "the layer has one place alone, so that it points nowhere; name an earlier --layer";
-    const double low = map.min().item<double>(), high = map.max().item<double>();
-    return high - low <= 1e-6 * std::abs(high) ? "it is the same everywhere, so that it points nowhere" : "";
-  }
-
-  Record record_of(const Answer& answer, const Picture& picture, const Result& result) const {
-    const auto i = static_cast<int64_t>(picture.number);
-    const sightglass::Explanation& explanation = *answer.explanation;
-    Record record;
-    record.image = picture.input.path;
-    record.index = picture.index();
-    record.layer = answer.layer;
-    record.method = answer.method->name;
-    record.target = std::max<int64_t>(0, explanation.targets()[i].item<int64_t>());  // of one output, the first
-    record.label = labels_.name(record.target);
-    record.title = title_of(record.target, result.figures.scores.size(1), labels_);
-    record.score = explanation.scores()[i].item<double>();
-    record.probability = probability_of(result.figures, i, record.target);
-    record.peak = explanation.peak(i, picture.photo().rows, picture.photo().cols);
-    record.status = sightglass::to_string(explanation.status(i));
-    record.suspicion = suspicion_of(explanation.map(i));
-    record.picture = result.picture;
-    return record;
-  }
-
-  /// Writes what the answers say of a picture, and notes it in `result`.
-  void write(const Picture& picture, const std::vector<Answer>& answers, Result& result, Outputs& outputs) const {
-    result.picture = outputs.picture(picture.input.path, picture.index()).string();
-    std::vector<sightglass::Tile> tiles;
-    for (const Answer& answer : answers) {
-      if (!answer.explanation) {
-        tiles.push_back({{}, answer.method->name + ", " + answer.layer + ": failed"});
-        continue;
-      }
-      Record record = record_of(answer, picture, result);
-      const torch::Tensor map = answer.explanation->map(static_cast<int64_t>(picture.number));
-      if (outputs.wants_maps()) {
-        const fs::path path = outputs.map(record.image, record.index, parts_of(record));
-        write_whole(path, npy_bytes(map.unsqueeze(0)));
-        record.map = path.string();
-      }
-      tiles.push_back({sightglass::overlay(picture.photo(), map.nan_to_num(0, 0, 0), style_), caption_of(record)});
-      result.records.push_back(std::move(record));
-    }
-    write_picture(result.picture, tiles.size() == 1 ? tiles.front().picture : grid_of(picture.photo(), tiles));
-  }
-
-  /// The photo, and beside it what belongs together in rows: targets, or else methods, or else layers.
-  cv::Mat grid_of(const cv::Mat& photo, const std::vector<sightglass::Tile>& tiles) const {
-    const size_t columns = targets_.size() > 1   ? targets_.size()
-                           : methods_.size() > 1 ? methods_.size()
-                                                 : std::min<size_t>(4, tiles.size());
-    std::vector<sightglass::Tile> all;
-    for (size_t i = 0; i < tiles.size(); ++i) {
-      if (i == 0) all.push_back({photo, "the picture"});
-      if (i > 0 && i % columns == 0) all.emplace_back();
-      all.push_back(tiles[i]);
-    }
-    // Of a tile, in pixels: room for its text, and no more than one looks at.
-    const int longer = std::max(photo.cols, photo.rows), shown = std::clamp(longer, 320, 640);
-    const double scale = static_cast<double>(shown) / longer;
-    const cv::Size cell(std::max(1, cvRound(photo.cols * scale)), std::max(1, cvRound(photo.rows * scale)));
-    return sightglass::grid(all, sightglass::GridOptions().columns(static_cast<int>(columns) + 1).cell(cell));
-  }
-
-  /// What tells the record from the picture's others, for a file's name.
-  std::string parts_of(const Record& record) const {
-    std::string parts;
-    if (layers_.size() > 1) parts += "_" + record.layer;
-    if (methods_.size() > 1) parts += "_" + record.method;
-    if (targets_.size() > 1) parts += "_" + std::to_string(record.target);
-    return parts;
-  }
-
-  std::string caption_of(const Record& record) const {
-    std::string caption = record.title;
-    if (methods_.size() > 1) caption += ", " + record.method;
-    if (layers_.size() > 1) caption += ", " + record.layer;
-    if (record.status != "ok") return caption + ": " + record.status;
-    return record.suspicion.empty() ? caption : caption + ": the same everywhere";
-  }
-
   torch::jit::Module script_;
   sightglass::Model model_;
+  std::optional<Detector> detector_;
   Labels labels_;
   Task task_;
-  ModelEnd end_ = ModelEnd::unknown;
+  std::string output_;                    // the path of the one that is explained
+  std::optional<ModelEnd> end_;           // found out where it is needed
   c10::ScalarType type_ = torch::kFloat;  // of the model's weights, and so of its input
+  bool calls_known_;                      // only several inputs are looked at
   bool doubted_ = false;                  // whether it was said why there are no probabilities
   bool checked_ = false;                  // whether the labels fit the model
   std::vector<std::string> warnings_;
-  sightglass::OverlayOptions style_;
   std::vector<sightglass::Layer> layers_;
   std::vector<const Method*> methods_;
   std::vector<int64_t> classes_;
-  std::vector<sightglass::Target> targets_;
+  Writer writer_;
 };
 
 }  // namespace support

@@ -2,13 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <sightglass/opencv/colour_map.hpp>
-#include <sightglass/opencv/image.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "preparation_options.hpp"
 #include "support/figures.hpp"
 #include "support/program.hpp"
 
@@ -21,10 +21,12 @@ struct Options {
   std::vector<std::string> layers;   // empty: the suggested one
   std::vector<std::string> methods;  // "grad-cam" by default
   std::vector<std::string> targets;  // empty: the prediction
+  std::vector<std::string> further;  // NAME=FILE.npy: the model's inputs beside the picture
+  std::string output;                // the path of the output to explain; empty: the first
   std::string labels;
   std::string task;
-  int64_t size = 224;
-  std::vector<double> range;  // black and white; empty: all of 8 or 16 bits
+  double score = 0.25;  // of a detector: what it finds with less is left out
+  PreparationOptions pictures;
   std::string colour_map = "magma";
   double alpha = 0.6;
   std::string out;
@@ -32,10 +34,6 @@ struct Options {
   bool json = false;
   bool list_layers = false;
   bool list_methods = false;
-
-  sightglass::ImageOptions image() const {
-    return range.empty() ? sightglass::ImageOptions() : sightglass::ImageOptions().range(range[0], range[1]);
-  }
 };
 
 namespace detail {
@@ -44,14 +42,19 @@ constexpr const char* description =
     R"(Shows what in a picture a network's decision rests on.
 
 Runs a TorchScript model on pictures, explains its prediction (or the classes you name)
-by a map over the picture, and writes each picture with the map drawn over it. A picture
-is resized whole to --size, bilinearly, and normalised as torchvision does it.)";
+by a map over the picture, and writes each picture with the map drawn over it.)";
 
 constexpr const char* footer =
     R"(Files written
   Without --out, cat.jpg gives cat_explained.png in the current folder. Several layers,
   methods or targets give one picture, a grid. No input is ever written over; a file is
   written whole or not at all.
+
+Pictures
+  Are brought to --size bilinearly, with antialias, as torchvision does it, and normalised as
+  --mean and --std say; without them as for ImageNet. The model's first convolution tells
+  whether they are grey or RGB. With --fit crop the map lies on the middle that the model is
+  shown, with letterbox the bars are cut off it.
 
 Probabilities
   None is made up. Outputs that are probabilities (they lie in 0 to 1 and sum to 1) are shown
@@ -63,13 +66,38 @@ Probabilities
 --json
   One object a line on standard output for each image, layer, method and target: image,
   layer, method, target, label, score, probability, peak ([x, y], pixels of the picture as
-  shown), status, map (the --raw file), picture; index as well for an array of several.
+  shown), status, map (the --raw file), picture; index as well for an array of several,
+  and pixels for a segmenter: how many places of its output the map is of.
   probability is null where there is none, label where it has no name.
   Where status is not "ok" the map is blank, or not to be trusted, and so is its peak.
 
 Arrays
-  An input may be a .npy file: float32, [C, H, W] or [N, C, H, W], normalised already, with
-  any number of channels. It is used as it is and drawn as its first three channels, or one.
+  An input may be a .npy file: float32, normalised already, with any number of channels. It is
+  used as it is: [C, H, W] or [N, C, H, W] for pictures, [C, L] or [N, C, L] for series,
+  [C, D, H, W] or [N, C, D, H, W] for volumes and videos; the model's first convolution tells
+  which. Pictures are drawn as their first three channels, or one; series as curves; volumes
+  as slices through the map's peak and a projection; videos (three channels) as frames. The
+  peak of a series is [x], of a volume [x, y, z].
+
+Segmentation
+  An output [N, classes, H, W] is explained for the class that is predicted at most places, the
+  background (0) left out where there is another, or for --target: the target is the sum of the
+  class's scores where the prediction is that class. The region is drawn beside the map. The
+  layer is the end of the encoder, unless --layer names another.
+
+Detection
+  Of a detector each thing that it finds gets a map of its own, ten at most, with its box; --target
+  asks for those of a class. Known are the layouts that Ultralytics' exports have, and torchvision's
+  scripted detectors. The method is layer-cam, at the layers that the boxes are made of, fused by
+  their maximum, unless --layer names others. JSON has box ([x0, y0, x1, y1], pixels of the picture
+  as shown) and inside, the share of the map in it; where nothing is found, status nothing_found.
+
+Models of several inputs and outputs
+  The picture is what forward takes first, of those that --input does not name; a list gets it
+  as its only element. --input table=row.npy gives forward's argument "table" a float32 array,
+  with its batch: [1, ...] goes with every picture.
+  Of lists, tuples and dictionaries the first floating-point tensor is explained, or the one
+  that --output names.
 
 Exit status
   0  all went well
@@ -82,6 +110,7 @@ Examples
   explain model.pt cat.jpg --labels classes.txt --target "tabby" --target 242
   explain model.pt cat.jpg --layer features.7,features.12 --method cam,grad-cam
   explain model.pt scan.npy --raw map.npy --json
+  explain model.pt cat.jpg --input table=row.npy --output logits
   explain model.pt --list-layers)";
 
 inline std::string names_of_maps() {
@@ -108,15 +137,19 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
   app->add_option("--target", options.targets, "Class to explain; may be repeated [the prediction]")
       ->type_name("INDEX|LABEL");
   app->add_option("--labels", options.labels, "The classes' names, one a line")->type_name("FILE");
-  add_task_option(*app, options.task);
-  app->add_option("--range", options.range, "The pictures' values that are black and white, such as 0,4095 [all]")
-      ->type_name("LOW,HIGH")
-      ->delimiter(',')
-      ->expected(2);
-  app->add_option("--size", options.size, "Height and width that pictures are resized to")
-      ->type_name("PIXELS")
-      ->check(quiet(CLI::Range(1, 8192)))
+  add_task_option(*app, options.task, Serves::places);
+  app->add_option("--score", options.score, "What a detector finds with a lower score is left out")
+      ->type_name("SCORE")
+      ->check(quiet(CLI::Range(0.0, 1.0)))
       ->capture_default_str();
+  app->add_option("--input", options.further,
+                  "An input of the model beside the picture, by its name in forward; may be repeated")
+      ->type_name("NAME=FILE.npy");
+  app->add_option("--output", options.output,
+                  "Which output to explain: a key, a number or both, such as out, 1, boxes.0\n"
+                  "[the first]")
+      ->type_name("PATH");
+  add_preparation_options(*app, options.pictures);
   app->add_option("--colour-map", options.colour_map, "How values become colours, one of:\n" + detail::names_of_maps())
       ->type_name("NAME")
       ->check(quiet(CLI::IsMember(sightglass::colour_map_names())))
@@ -132,17 +165,16 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
   app->add_flag("--list-layers", options.list_layers, "List the layers with the shapes of their outputs");
   app->add_flag("--list-methods", options.list_methods, "List the methods");
   // Each takes the one word after it; the next is a picture again.
-  for (const char* name : {"--layer", "--method", "--target", "--range"})
+  for (const char* name : {"--layer", "--method", "--target", "--input"})
     app->get_option(name)->allow_extra_args(false);
   return app;
 }
 
 /// What the parser cannot tell by itself: the words that may only be left out where a list is asked for.
-/// Throws `CLI::ParseError` for a missing one, `UsageError` for a wrong range or task.
+/// Throws `CLI::ParseError` for a missing one, `UsageError` for a wrong preparation or task.
 inline void check_complete(const Options& options) {
-  if (options.range.size() == 2 && !(options.range[0] < options.range[1]))
-    throw UsageError("--range: the first value, black, is not below the second, white");
-  task_called(options.task);
+  options.pictures.preparation();
+  task_called(options.task, Serves::places);
   if (options.list_methods) return;
   if (options.model.empty()) throw CLI::RequiredError("MODEL");
   if (options.inputs.empty() && !options.list_layers) throw CLI::RequiredError("IMAGE");

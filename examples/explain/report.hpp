@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -28,7 +29,12 @@ struct Record {
   std::string title;  // what people are told: label and target, or that it is the only output
   double score = 0;
   std::optional<double> probability;  // where the model gives one, or the task is told
-  std::pair<int64_t, int64_t> peak;   // x and y in pixels of the picture as shown
+  std::optional<int64_t> pixels;      // of a segmenter: how many places are explained
+  std::vector<double> box;            // of a detector: x0, y0, x1, y1 in pixels of the picture as shown
+  size_t number = 0;                  // among what it found
+  double inside = 0;                  // the share of the map's positive part in the box
+  double box_share = 0;               // that of the picture, what chance gives
+  std::vector<int64_t> peak;          // x, y in pixels of the picture as shown; x of a series; x, y, z of a volume
   std::string status;
   std::string suspicion;  // why a map whose status is "ok" shows nothing; else empty
   std::string map;        // the file written, if any
@@ -49,7 +55,12 @@ inline std::string to_json(const Record& record) {
   json["label"] = or_null(record.label);
   json["score"] = record.score;
   json["probability"] = record.probability ? nlohmann::ordered_json(*record.probability) : nlohmann::ordered_json();
-  json["peak"] = {record.peak.first, record.peak.second};
+  if (record.pixels) json["pixels"] = *record.pixels;
+  if (!record.box.empty()) {
+    json["box"] = record.box;
+    json["inside"] = record.inside;
+  }
+  json["peak"] = record.peak;
   json["status"] = record.status;
   json["map"] = or_null(record.map);
   json["picture"] = record.picture;
@@ -83,8 +94,17 @@ inline std::string top_five(const Figures& figures, int64_t picture, const Label
 /// A status that is not "ok", in words.
 inline std::string in_words(const std::string& status) {
   if (status == "no_positive_evidence") return "a blank map, nothing here speaks for it: status " + status;
+  if (status == "nothing_found") return "nothing: status " + status;
   if (status == "zero_gradient") return "a blank map, the score does not react to this layer: status " + status;
   return "a map not to be trusted: status " + status;
+}
+
+/// A place in words: `x 3, y 2`.
+inline std::string in_words(const std::vector<int64_t>& place) {
+  std::string words;
+  for (size_t d = 0; d < place.size(); ++d)
+    words += (d == 0 ? "" : ", ") + std::string(1, static_cast<char>('x' + d)) + " " + std::to_string(place[d]);
+  return words;
 }
 
 /// The record as a line for people.
@@ -95,7 +115,13 @@ inline std::string to_line(const Record& record) {
   else if (!record.suspicion.empty())
     line += "a suspicious map: " + record.suspicion;
   else
-    line += "highest at x " + std::to_string(record.peak.first) + ", y " + std::to_string(record.peak.second);
+    line += "highest at " + in_words(record.peak);
+  if (!record.box.empty() && record.status == "ok") {
+    char text[64];
+    std::snprintf(text, sizeof text, ", %.0f %% of it in the box (chance %.0f %%)", 100 * record.inside,
+                  100 * record.box_share);
+    line += text;
+  }
   return record.map.empty() ? line : line + ", written to " + record.map;
 }
 

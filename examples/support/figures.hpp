@@ -16,10 +16,13 @@
 namespace support {
 
 /// What a model's output is about, where the command line says so.
-enum class Task { unknown, classify, multi_label, binary, regress };
+enum class Task { unknown, classify, multi_label, binary, regress, segment, detect };
+
+/// What a program serves: scores of whole pictures, or those of places too.
+enum class Serves { scores, places };
 
 /// Throws `UsageError` for an unknown word, and for tasks that are not served yet.
-inline Task task_called(const std::string& word) {
+inline Task task_called(const std::string& word, Serves serves = Serves::scores) {
   static const std::vector<std::pair<std::string, Task>> tasks{{"", Task::unknown},
                                                                {"classify", Task::classify},
                                                                {"multi-label", Task::multi_label},
@@ -27,17 +30,23 @@ inline Task task_called(const std::string& word) {
                                                                {"regress", Task::regress}};
   for (const auto& [name, task] : tasks)
     if (name == word) return task;
-  const std::string known = "classify, multi-label, binary, regress";
+  const bool places = serves == Serves::places;
+  if (places && word == "segment") return Task::segment;
+  if (places && word == "detect") return Task::detect;
+  const std::string known = std::string("classify, multi-label, binary, regress") + (places ? ", segment, detect" : "");
   if (word == "segment" || word == "detect")
     throw UsageError("--task " + word + ": not served by the program yet (" + known +
                      " are); in C++: sightglass::Target::" + (word == "segment" ? "segmentation" : "box"));
   throw UsageError("--task " + word + ": no such task; expected one of " + known);
 }
 
-inline void add_task_option(CLI::App& app, std::string& task) {
+inline void add_task_option(CLI::App& app, std::string& task, Serves serves = Serves::scores) {
+  const std::string places =
+      serves == Serves::places ? ",\nsegment (a score for each class and place), detect (boxes)" : "";
   app.add_option("--task", task,
                  "What the outputs are: classify (classes that exclude each other), multi-label,\n"
-                 "binary (one output, of the positive class), regress [unknown: see Probabilities]")
+                 "binary (one output, of the positive class), regress" +
+                     places + " [unknown: see Probabilities]")
       ->type_name("TASK");
 }
 
@@ -74,8 +83,8 @@ inline void add_sigmoids(Figures& figures, ModelEnd end) {
 }  // namespace detail
 
 /// The figures of a model's output.
-/// Throws `UsageError` where the task needs another number of outputs.
 /// @param output `[N, outputs]` or `[N]`, of any floating type.
+/// Throws `UsageError` where the task needs another number of outputs.
 inline Figures figures_of(const torch::Tensor& output, Task task, ModelEnd end) {
   Figures figures;
   figures.scores = output.detach().to(torch::kCPU, torch::kDouble);

@@ -95,7 +95,8 @@ inline std::string why_not_loaded(const std::exception& error) {
 
 /// Loads a TorchScript file, ready to be explained: on the CPU, in evaluation mode.
 /// Throws `c10::Error` for a missing or damaged file, and for what is no TorchScript: what it is, and what to do.
-inline torch::jit::Module load_model(const std::string& path) {
+/// @param config the text of the file's `config.txt` comes here, where it has one
+inline torch::jit::Module load_model(const std::string& path, std::string* config = nullptr) {
   std::error_code unknown;
   TORCH_CHECK(fs::exists(path, unknown), "model \"", path, "\": no such file");
   TORCH_CHECK(!fs::is_directory(path, unknown), "model \"", path, "\": is a folder; expected a TorchScript file");
@@ -103,7 +104,9 @@ inline torch::jit::Module load_model(const std::string& path) {
   if (reason.empty()) {
     try {
       sightglass::provide_torchvision_operators();
-      torch::jit::Module model = torch::jit::load(path, torch::kCPU);
+      torch::jit::ExtraFilesMap files{{"config.txt", ""}};
+      torch::jit::Module model = torch::jit::load(path, torch::kCPU, files);
+      if (config != nullptr) *config = files["config.txt"];
       model.eval();
       return model;
     } catch (const std::exception& error) {

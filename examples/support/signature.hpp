@@ -1,6 +1,7 @@
 #pragma once
 
 #include <c10/util/Exception.h>
+#include <c10/util/StringUtil.h>
 #include <torch/script.h>
 
 #include <functional>
@@ -72,7 +73,8 @@ inline c10::ScalarType type_of(const torch::jit::Module& model) {
   return torch::kFloat;
 }
 
-/// For a model that failed: what to do where its convolutions have not as many dimensions as the input; else nothing.
+/// For a model that failed: where its convolutions have not as many dimensions as the input, what that may be; else
+/// nothing.
 inline std::string about_dimensions(const torch::jit::Module& model, const torch::Tensor& input) {
   int64_t other = 0;
   for (const torch::Tensor& parameter : model.parameters()) {
@@ -80,11 +82,9 @@ inline std::string about_dimensions(const torch::jit::Module& model, const torch
     if (parameter.dim() >= 3 && parameter.dim() <= 5 && other == 0) other = parameter.dim();
   }
   if (other == 0) return "";
-  return "; its convolutions are " + std::to_string(other - 2) + "-D, explain takes pictures; in C++: " +
-         "sightglass::explain(script, input, layer, sightglass::GradCam{}), input [N, C, " +
-         (other == 3   ? "L]"
-          : other == 4 ? "H, W]"
-                       : "D, H, W]");
+  const std::string places = other == 3 ? "L]" : other == 4 ? "H, W]" : "D, H, W]";
+  return c10::str("; its convolutions are ", other - 2, "-D, the input is ", input.sizes(),
+                  ": where it folds frames into its batch, export the part that takes [N, C, ", places);
 }
 
 namespace detail {

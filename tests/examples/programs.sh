@@ -23,6 +23,12 @@ lacks() { ! grep -qF -e "$2" "$1" || { fail "$1 has: $2"; cat "$1"; }; }
 has() { grep -qF -e "$2" "$1" || { fail "$1 lacks: $2"; cat "$1"; }; }
 lines() { [ "$(wc -l <"$1")" = "$2" ] || { fail "$1 has $(wc -l <"$1") lines, expected $2"; cat "$1"; }; }
 exists() { [ -s "$1" ] || fail "no file $1"; }
+# same_map A B: two float32 arrays, whose headers take 128 bytes, agree to 1e-4 of the largest value.
+same_map() {
+  paste <(od -An -v -w4 -t f4 -j 128 "$1") <(od -An -v -w4 -t f4 -j 128 "$2") |
+    awk 'NF != 2 { bad = 1 } { d = $1 - $2; if (d < 0) d = -d; if (d > worst) worst = d; if ($2 > top) top = $2 }
+      END { exit !(NR > 0 && !bad && worst <= 1e-4 * top) }' || fail "$1 is another map than $2"
+}
 is_one_clear_line() { lines err 1 && ! grep -qE 'frame #|Exception raised' err || fail "more than a message: $(head -c 300 err)"; }
 
 # shapes writes all it promises, and the same for the same seed.
@@ -55,6 +61,12 @@ for task in segment detect clasify binary; do
   expect 2 "$explain" s/shapes.pt "$one" --task $task --out one.png
   is_one_clear_line
 done
+
+# --task segment is for a score for each place.
+expect 2 "$explain" s/shapes.pt "$one" --task segment --out one.png
+has err "the model gives [1, 8], expected a score for each class and place, [N, classes, H, W]"
+expect 2 "$gallery" s/shapes.pt "$one" --task segment --out one.png
+has err "not served by the program yet"
 
 # JSON: one object a line for each image, layer, method and target; nothing else on standard output.
 expect 0 "$explain" s/shapes.pt "$one" "$two" --json --method cam,grad-cam --target 0 --target 1 --out all --raw raw
@@ -136,6 +148,29 @@ is_one_clear_line
 has err '"circle"'
 expect 2 "$explain" s/shapes.pt "$one" --size 0
 is_one_clear_line
+
+# Pictures as the model wants them; what is not said is ImageNet's, and the output says so.
+expect 0 "$explain" s/shapes.pt "$one" --out one.png
+has out "prepared as for ImageNet (224 x 224, RGB, mean 0.485,0.456,0.406, std 0.229,0.224,0.225)"
+expect 0 "$explain" s/shapes.pt "$one" "$two" --json --out all
+lacks out "ImageNet"
+expect 0 "$explain" s/shapes.pt "$one" --mean 0.5 --std 0.5,0.5,0.25 --size 96x160 --fit letterbox --raw wide.npy --out one.png
+lacks out "ImageNet"
+head -c 128 wide.npy | grep -qa "'<f4'.*(1, 6, 10)" || fail "--size 96x160: not a [1, 6, 10] map"
+expect 0 "$explain" s/shapes.pt "$one" --fit crop --size 112x224 --out one.png --json
+while read -r options; do
+  # shellcheck disable=SC2086  # words of options
+  expect 2 "$explain" s/shapes.pt "$one" --out one.png $options
+  is_one_clear_line
+done <<'END'
+--size 12x
+--size 0x5
+--size small
+--fit squash
+--mean 0.5
+--mean 0.5,0.5 --std 0.5,0.5
+--mean 0.5 --std 0
+END
 expect 2 "$explain"
 is_one_clear_line
 
@@ -178,18 +213,54 @@ if [ -r "$shared/cases/cases.json" ]; then
   has out "46.2 %  score 0.4619"
   expect 0 "$explain" "$cases/ends_binary_logit.pt" "$cases/picture.npy" --out case.png --task binary
   has out "46.2 %  score -0.15272"
+  # Models of several inputs and outputs give the maps that are stored.
+  while read -r model map options; do
+    # shellcheck disable=SC2086  # words of options
+    expect 0 "$explain" "$cases/$model" "$cases/picture.npy" --out case.png --raw case.npy $options
+    same_map case.npy "$cases/$map"
+  done <<END
+two_inputs.pt two_inputs_grad_cam.npy --layer conv --target 1 --input table=$cases/table.npy
+two_inputs_traced.pt two_inputs_grad_cam.npy --layer conv --target 1 --input table=$cases/table.npy
+dict_output.pt dict_output_grad_cam.npy --layer features --target 3
+dict_output.pt dict_output_grad_cam.npy --layer features --target 3 --output out
+tuple_output.pt tuple_output_grad_cam.npy --layer features --target 1 --output 1
+list_in_list_out.pt list_in_list_out_grad_cam.npy --layer features --target 3
+END
+  # Series and volumes.
+  expect 0 "$explain" "$cases/series.pt" "$cases/series.npy" --layer features --target 3 --out series.png --raw case.npy
+  same_map case.npy "$cases/series_grad_cam.npy"
+  exists series.png
+  has out "highest at x "
+  expect 0 "$explain" "$cases/volume.pt" "$cases/volume.npy" --layer features --target 1 --out volume.png --raw case.npy --json
+  same_map case.npy "$cases/volume_grad_cam.npy"
+  exists volume.png
+  grep -qE '"peak":\[[0-9]+,[0-9]+,[0-9]+\]' out || fail "no peak of three"
+  expect 0 "$explain" "$cases/series.pt" "$cases/series.npy" --target 0 --target 1 --out several.png
+  expect 1 "$explain" "$cases/volume.pt" "$one" --out case.png
+  is_one_clear_line
+  has err "the model's first convolution is 3-D; give a .npy array, [C, D, H, W]"
+  expect 2 "$explain" "$cases/two_inputs.pt" "$cases/picture.npy" --out case.png
+  is_one_clear_line
+  has err "takes 2 inputs (image, table); beside the picture, which is image, give --input table=FILE.npy"
+  expect 2 "$explain" "$cases/two_inputs.pt" "$cases/picture.npy" --out case.png --input tabel=row.npy
+  is_one_clear_line
+  has err "no such input; it takes image, table"
+  expect 2 "$explain" "$cases/two_inputs.pt" "$cases/picture.npy" --out case.png --input table
+  is_one_clear_line
+  expect 1 "$explain" "$cases/two_inputs.pt" "$cases/picture.npy" --out case.png --input table=missing.npy
+  is_one_clear_line
+  has err 'array "missing.npy"'
+  expect 1 "$explain" "$cases/dict_output.pt" "$cases/picture.npy" --out case.png --output logits
+  is_one_clear_line
+  has err 'output "logits": the model gives no such tensor; it gives "out", "aux"'
+  expect 0 "$explain" "$cases/two_inputs.pt" "$cases/picture.npy" --list-layers --input table="$cases/table.npy"
+  has out "conv "
   while read -r model input words; do
     expect 1 "$explain" "$cases/$model" "$cases/$input" --out case.png
     is_one_clear_line
     has err "$words"
   done <<'END'
-two_inputs.pt picture.npy takes 2 inputs (image, table)
-two_inputs_traced.pt picture.npy takes 2 inputs (image, table)
-list_in_list_out.pt picture.npy takes List[Tensor] for xs
-dict_output.pt picture.npy gives Dict[str, Tensor]
-tuple_output.pt picture.npy gives Tuple[Tensor, Tensor]
-series.pt series.npy its convolutions are 1-D
-volume.pt volume.npy sightglass::explain(script, input, layer
+series.pt picture.npy expected [C, L] or [N, C, L]: the model's first convolution is 1-D
 checkpoint_with_a_tensor.pth picture.npy holds weights
 END
   expect 0 "$explain" s/shapes.pt "$cases/twelve_bits.png" --out case.png

@@ -50,7 +50,8 @@ class Model {
   template <class Net, class Fn, class = std::enable_if_t<detail::is_module_like<Net>>>
   Model(const Net& net, Fn forward) : module_(detail::root_of(net)), forward_(as_values(std::move(forward))) {}
 
-  /// A TorchScript model whose `forward` takes one tensor.
+  /// A TorchScript model whose `forward` takes one tensor, or a list of pictures `[C, *S]`, as torchvision's detectors
+  /// do: the rows of the input.
   Model(const torch::jit::Module& script);  // NOLINT(google-explicit-constructor)
 
   /// `forward` calls the model's own `forward`; layers are followed there.
@@ -64,6 +65,8 @@ class Model {
   Model output(std::string path) const;
   /// The same by number.
   Model output(size_t index) const;
+  /// The same by a function of all that it gives: `[N, ...]`, differentiable. `optimised` does not reach such a model.
+  Model output(std::function<at::Tensor(const c10::IValue&)> choose) const;
 
   /// The same model for many explanations: what lies before a layer needs no graph, so from the second explanation at a
   /// layer on it runs in another form, frozen, batch norm folded into convolutions, and laid out for the CPU. Metrics,
@@ -137,6 +140,9 @@ class Model {
     return [forward = std::move(forward)](const at::Tensor& input) mutable { return detail::to_value(forward(input)); };
   }
 
+  /// False where the model runs as it is whatever is asked for.
+  bool may_be_split() const { return splits_ != nullptr && choose_ == nullptr && !takes_list_; }
+
   /// True where we run a copy of the graph with marks, not the model's own `forward`.
   bool runs_marked() const { return script_ != nullptr && forward_ == nullptr; }
 
@@ -144,7 +150,9 @@ class Model {
   Forward forward_;
   std::shared_ptr<detail::ScriptModel> script_;
   std::shared_ptr<const torch::jit::Module> script_module_;
-  std::optional<std::string> output_;  // none chosen: the first floating-point tensor
+  bool takes_list_ = false;                               // of pictures, a TorchScript model
+  std::function<at::Tensor(const c10::IValue&)> choose_;  // of outputs; null: by `output_`
+  std::optional<std::string> output_;                     // none chosen: the first floating-point tensor
   std::shared_ptr<detail::Splits> splits_;
 };
 

@@ -9,17 +9,38 @@
 
 namespace sightglass {
 
+namespace detail {
+
+SIGHTGLASS_INLINE bool takes_list_of_tensors(const torch::jit::Module& script) {
+  const auto forward = script.find_method("forward");
+  if (!forward || forward->function().getSchema().arguments().size() < 2) return false;
+  const auto list = forward->function().getSchema().arguments()[1].type()->cast<c10::ListType>();
+  return list != nullptr && list->getElementType()->kind() == c10::TypeKind::TensorType;
+}
+
+}  // namespace detail
+
 SIGHTGLASS_INLINE Model::Model(const torch::jit::Module& script)
-    : script_(detail::ScriptModel::of(script)), script_module_(std::make_shared<const torch::jit::Module>(script)) {}
+    : script_(detail::ScriptModel::of(script)),
+      script_module_(std::make_shared<const torch::jit::Module>(script)),
+      takes_list_(detail::takes_list_of_tensors(script)) {}
 
 SIGHTGLASS_INLINE Model Model::output(std::string path) const {
   Model copy = *this;
   copy.output_ = std::move(path);
+  copy.choose_ = nullptr;
   if (splits_ != nullptr) copy.splits_ = std::make_shared<detail::Splits>();
   return copy;
 }
 
 SIGHTGLASS_INLINE Model Model::output(size_t index) const { return output(std::to_string(index)); }
+
+SIGHTGLASS_INLINE Model Model::output(std::function<at::Tensor(const c10::IValue&)> choose) const {
+  TORCH_CHECK(choose != nullptr, "choose: got no function");
+  Model copy = *this;
+  copy.choose_ = std::move(choose);
+  return copy;
+}
 
 SIGHTGLASS_INLINE Model Model::optimised() const {
   Model copy = *this;
@@ -34,13 +55,14 @@ SIGHTGLASS_INLINE Model Model::plain() const {
 }
 
 SIGHTGLASS_INLINE at::Tensor Model::forward(const at::Tensor& input) const {
-  return detail::pick_tensor(values(input), output_);
+  return choose_ != nullptr ? choose_(values(input)) : detail::pick_tensor(values(input), output_);
 }
 
 SIGHTGLASS_INLINE c10::IValue Model::values(const at::Tensor& input) const {
   if (script_ == nullptr) return forward_(input);
   const detail::AsWritten as_written;
-  return forward_ != nullptr ? forward_(input) : script_->forward({input});
+  if (forward_ != nullptr) return forward_(input);
+  return script_->forward({takes_list_ ? c10::IValue(c10::List<at::Tensor>(input.unbind())) : c10::IValue(input)});
 }
 
 SIGHTGLASS_INLINE Layer Model::layer(const std::string& name) const {

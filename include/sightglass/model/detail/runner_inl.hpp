@@ -130,7 +130,7 @@ SIGHTGLASS_INLINE void Runner::check_run() const {
 }
 
 SIGHTGLASS_INLINE std::optional<Splits::Key> Runner::key(const at::Tensor& input) const {
-  if (model_.splits_ == nullptr) return std::nullopt;
+  if (!model_.may_be_split()) return std::nullopt;
   return Splits::key(layers_, input, model_.runs_marked() ? SplitFor::any_size : SplitFor::this_size);
 }
 

@@ -1,0 +1,151 @@
+#pragma once
+
+#include <sightglass/model/model.hpp>
+#include <torch/script.h>
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "errors.hpp"
+#include "npy.hpp"
+#include "signature.hpp"
+
+namespace support {
+
+namespace detail {
+
+/// The words of `--input NAME=FILE.npy`.
+inline std::pair<std::string, std::string> name_and_file(const std::string& words) {
+  const size_t sign = words.find('=');
+  if (sign == std::string::npos || sign == 0 || sign + 1 == words.size())
+    throw UsageError("--input " + words + ": expected NAME=FILE.npy, the name being that of an argument of the model");
+  return {words.substr(0, sign), words.substr(sign + 1)};
+}
+
+inline bool is_list_of_tensors(const c10::TypePtr& type) {
+  const auto list = type->cast<c10::ListType>();
+  return list != nullptr && list->getElementType()->kind() == c10::TypeKind::TensorType;
+}
+
+/// `batch` as `[rows, ...]`: what is given once goes with every row.
+inline torch::Tensor for_rows(const torch::Tensor& given, const torch::Tensor& batch) {
+  const torch::Tensor typed = given.to(batch.options());
+  if (typed.dim() == 0 || typed.size(0) != 1 || batch.size(0) == 1) return typed;
+  std::vector<int64_t> shape = typed.sizes().vec();
+  shape[0] = batch.size(0);
+  return typed.expand(shape);
+}
+
+}  // namespace detail
+
+/// What a model's `forward` is given: the picture for its first tensor that the command line does not name, arrays for
+/// the others.
+class ModelInputs {
+ public:
+  /// @param given `NAME=FILE.npy` each
+  /// Throws `UsageError` for a name that `forward` does not have, and for inputs that are missing; `c10::Error` for an
+  /// array that cannot be read, and for a `forward` that takes no tensors.
+  ModelInputs(const torch::jit::Module& script, const std::string& path, const std::vector<std::string>& given)
+      : script_(script), arguments_(script.get_method("forward").function().getSchema().arguments()) {
+    arguments_.erase(arguments_.begin());  // the module itself
+    for (const std::string& words : given) {
+      const auto [name, file] = detail::name_and_file(words);
+      if (!has(name)) throw UsageError("--input " + name + ": the model has no such input; it takes " + names());
+      arrays_[name] = read_npy(file);
+    }
+    find_picture(path);
+    check_complete(path);
+  }
+
+  /// The model as a function of the picture alone.
+  sightglass::Model model() const {
+    const bool one_tensor = picture_ == 0 && arrays_.empty() && !detail::is_list_of_tensors(arguments_[0].type());
+    if (one_tensor) return script_;
+    const std::function<c10::IValue(const torch::Tensor&)> forward = [copy = *this](const torch::Tensor& batch) {
+      return copy.script_.get_method("forward")(copy.values(batch));
+    };
+    return {script_, forward};
+  }
+
+ private:
+  bool has(const std::string& name) const {
+    for (const c10::Argument& argument : arguments_)
+      if (argument.name() == name) return true;
+    return false;
+  }
+
+  std::string names() const {
+    std::vector<std::string> all;
+    for (const c10::Argument& argument : arguments_) all.push_back(argument.name());
+    return all.empty() ? "none" : detail::listed(all);
+  }
+
+  void find_picture(const std::string& path) {
+    for (picture_ = 0; picture_ < arguments_.size(); ++picture_) {
+      const c10::Argument& argument = arguments_[picture_];
+      const bool serves = detail::is_tensor(argument.type()) || detail::is_list_of_tensors(argument.type());
+      if (serves && arrays_.count(argument.name()) == 0) return;
+    }
+    TORCH_CHECK(!arrays_.empty(), "model \"", path, "\": its forward takes no tensor (", types(),
+                "); explain gives it a picture");
+    throw UsageError("--input: names all inputs of the model (" + names() + "); leave out that of the picture");
+  }
+
+  std::string types() const {
+    std::string text;
+    for (const c10::Argument& argument : arguments_)
+      text += (text.empty() ? "" : ", ") + argument.type()->annotation_str() + " " + argument.name();
+    return text.empty() ? "nothing" : text;
+  }
+
+  void check_complete(const std::string& path) const {
+    std::string missing;
+    for (size_t i = 0; i < arguments_.size(); ++i) {
+      const c10::Argument& argument = arguments_[i];
+      const bool optional = argument.type()->kind() == c10::TypeKind::OptionalType;
+      if (i == picture_ || optional || argument.default_value().has_value() || arrays_.count(argument.name()) > 0)
+        continue;
+      TORCH_CHECK(detail::is_tensor(argument.type()), "model \"", path, "\": its forward takes ",
+                  argument.type()->annotation_str(), " for ", argument.name(),
+                  ", explain gives it tensors; in Python: a module whose forward sets it");
+      missing += " --input " + argument.name() + "=FILE.npy";
+    }
+    if (missing.empty()) return;
+    throw UsageError("model \"" + path + "\": its forward takes " + std::to_string(arguments_.size()) + " inputs (" +
+                     names() + "); beside the picture, which is " + arguments_[picture_].name() + ", give" + missing);
+  }
+
+  std::vector<c10::IValue> values(const torch::Tensor& batch) const {
+    std::vector<c10::IValue> all;
+    for (size_t i = 0; i < arguments_.size(); ++i) {
+      const auto array = arrays_.find(arguments_[i].name());
+      if (i == picture_)
+        all.push_back(picture(batch));
+      else if (array != arrays_.end())
+        all.emplace_back(detail::for_rows(array->second, batch));
+      else
+        all.push_back(arguments_[i].default_value().value_or(c10::IValue()));
+    }
+    return all;
+  }
+
+  /// Of a list, as detectors take it, each element is a picture without its batch.
+  c10::IValue picture(const torch::Tensor& batch) const {
+    if (!detail::is_list_of_tensors(arguments_[picture_].type())) return batch;
+    TORCH_CHECK(batch.size(0) == 1,
+                "the model takes a list of pictures and gives a list of outputs, of which one is "
+                "looked at: give pictures one by one, and no method that runs the model on many");
+    return c10::List<torch::Tensor>({batch[0]});
+  }
+
+  torch::jit::Module script_;
+  std::vector<c10::Argument> arguments_;
+  std::map<std::string, torch::Tensor> arrays_;
+  size_t picture_ = 0;
+};
+
+}  // namespace support
