@@ -40,7 +40,7 @@ inline Task task_called(const std::string& word, Serves serves = Serves::scores)
 }
 
 inline void add_task_option(CLI::App& app, std::string& task, Serves serves = Serves::scores) {
-  const std::string places = serves == Serves::places ? ", segment (a score for each class and place)" : "";
+  const std::string places = serves == Serves::places ? ",\nsegment (a score for each class and place)" : "";
   app.add_option("--task", task,
                  "What the outputs are: classify (classes that exclude each other), multi-label,\n"
                  "binary (one output, of the positive class), regress" +
