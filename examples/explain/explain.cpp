@@ -83,6 +83,7 @@ void print(const support::Result& result, const std::string& file, const support
 }
 
 int explain_all(const support::Options& options) {
+  support::Warnings warnings;  // before the model is read, of which LibTorch warns too
   const support::Labels labels = options.labels.empty() ? support::Labels() : support::Labels::read(options.labels);
   const torch::jit::Module script = support::load_model(options.model);
   support::Explainer explainer(script, options, labels);
@@ -97,7 +98,6 @@ int explain_all(const support::Options& options) {
 
   size_t failed = complaints.size();
   support::Progress progress("explaining", files.size());
-  support::Warnings warnings;
   for (const std::string& complaint : complaints) progress.say("explain: " + complaint);
   bool told = options.json || !wanted.mean.empty();  // how pictures are prepared
   for (const std::string& file : files) {
