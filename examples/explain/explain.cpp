@@ -86,6 +86,7 @@ void print(const support::Result& result, const std::string& file, const support
 }
 
 int explain_all(const support::Options& options) {
+  support::Warnings warnings;  // before the model is read, of which LibTorch warns too
   std::string config;
   const torch::jit::Module script = support::load_model(options.model, &config);
   const support::FileNotes notes = support::notes_in(config);
@@ -104,7 +105,6 @@ int explain_all(const support::Options& options) {
 
   size_t failed = complaints.size();
   support::Progress progress("explaining", files.size());
-  support::Warnings warnings;
   for (const std::string& complaint : complaints) progress.say("explain: " + complaint);
   bool told = options.json || !options.pictures.mean.empty();  // how pictures are prepared
   for (const std::string& file : files) {

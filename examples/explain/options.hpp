@@ -128,7 +128,8 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
   app->get_formatter()->column_width(30);
   app->add_option("MODEL", options.model, "TorchScript file, as torch.jit.script or trace saves it")->type_name("");
   app->add_option("IMAGE", options.inputs, "Pictures, folders of pictures, or .npy arrays")->type_name("");
-  app->add_option("--layer", options.layers, "Layers, by their path in the model [the last spatial one]")
+  app->add_option("--layer", options.layers,
+                  "Layers, by their path in the model [the last spatial one; of a segmenter the encoder's last]")
       ->type_name("PATH[,PATH]")
       ->delimiter(',');
   app->add_option("--method", options.methods, "Methods, see --list-methods [grad-cam]")
@@ -159,7 +160,8 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
       ->check(quiet(CLI::Range(0.0, 1.0)))
       ->capture_default_str();
   app->add_option("--out", options.out, "Picture to write, or the folder for several")->type_name("FILE|FOLDER");
-  app->add_option("--raw", options.raw, "Write the maps as the method gives them: float32, [1, h, w]")
+  app->add_option("--raw", options.raw,
+                  "Write the maps as the method gives them: float32, [1, h, w], [1, l] or [1, d, h, w]")
       ->type_name("FILE.npy|FOLDER");
   app->add_flag("--json", options.json, "Print the results as JSON lines, and nothing else");
   app->add_flag("--list-layers", options.list_layers, "List the layers with the shapes of their outputs");

@@ -215,7 +215,7 @@ void evaluate(const support::ShapesNet& net, cv::RNG& random) {
   support::Progress progress("explaining", held_out_count / batch_size);
   for (int done = 0; done < held_out_count; done += batch_size) {
     const std::vector<drawing::Scene> scenes = draw_scenes(random, side, batch_size);
-    const sg::Pass pass(net, input_of(scenes), net->features);
+    const sg::Pass pass(net, input_of(scenes), {net->features});
     grad_cam.add(pass.explain(0, sg::GradCam{}), scenes);
     cam.add(pass.explain(0, sg::Cam{net->classifier->weight}), scenes);
     const Tensor predicted = pass.output().argmax(1);
@@ -246,7 +246,7 @@ cv::Mat with_box(const cv::Mat& picture, const cv::Rect& box) {
 /// Pictures with their boxes, each with the map of its prediction beside it.
 cv::Mat explained_grid(const support::ShapesNet& net, const std::vector<drawing::Scene>& scenes) {
   const std::vector<std::string>& names = drawing::class_names();
-  const sg::Pass pass(net, input_of(scenes), net->features);
+  const sg::Pass pass(net, input_of(scenes), {net->features});
   const sg::Explanation explanation = pass.explain(0, sg::GradCam{});
   const Tensor probabilities = pass.output().softmax(1);
   std::vector<sg::Tile> tiles;

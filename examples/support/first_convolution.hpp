@@ -21,7 +21,7 @@ namespace detail {
 /// A constant, or what an attribute of the model, or of a module in it, holds.
 inline std::optional<c10::IValue> held_by(const torch::jit::Module& model, const torch::jit::Value* value) {
   const torch::jit::Node* node = value->node();
-  if (node->kind() == torch::jit::prim::Constant) return torch::jit::toIValue(value);
+  if (const auto constant = torch::jit::toIValue(value)) return *constant;  // c10's optional on LibTorch 1.13.1
   if (value == node->owningGraph()->inputs()[0]) return c10::IValue(model._ivalue());
   if (node->kind() != torch::jit::prim::GetAttr) return std::nullopt;
   const auto object = held_by(model, node->inputs()[0]);

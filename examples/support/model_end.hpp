@@ -44,8 +44,8 @@ inline const torch::jit::Value* element_at(const torch::jit::Node* node, const s
   const size_t stride = by_key ? 2 : 1;
   for (size_t i = 0; i + stride <= node->inputs().size(); i += stride) {
     if (step.empty() || (!by_key && step == std::to_string(i))) return node->inputs()[i + stride - 1];
-    const auto key = by_key ? torch::jit::toIValue(node->inputs()[i]) : std::nullopt;
-    if (key && key->isString() && key->toStringRef() == step) return node->inputs()[i + 1];
+    const auto key = torch::jit::toIValue(node->inputs()[i]);
+    if (by_key && key && key->isString() && key->toStringRef() == step) return node->inputs()[i + 1];
   }
   return nullptr;
 }

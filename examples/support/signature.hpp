@@ -10,8 +10,8 @@
 
 namespace support {
 
-/// Whether a TorchScript model is what the programs serve: one picture in, one tensor out. The library serves more, so
-/// that each message says how.
+/// Whether a TorchScript model is what a program serves that takes one picture and one tensor of scores. `explain` and
+/// the library serve more, so that each message says how.
 namespace detail {
 
 inline bool is_tensor(const c10::TypePtr& type) {
@@ -31,12 +31,14 @@ inline void check_takes_one(const c10::FunctionSchema& schema) {
   for (size_t i = 1; i < schema.arguments().size(); ++i)
     if (!schema.arguments()[i].default_value().has_value()) wanted.push_back(schema.arguments()[i].name());
   TORCH_CHECK(wanted.size() < 2, "its forward takes ", wanted.size(), " inputs (", listed(wanted),
-              "), explain gives it one picture; in C++: sightglass::Model(script, [&](const torch::Tensor& picture) { "
+              "), this program gives it one picture, explain the others by --input; in C++: sightglass::Model(script, "
+              "[&](const torch::Tensor& picture) { "
               "return script.forward({picture, ...}).toTensor(); })");
-  TORCH_CHECK(schema.arguments().size() > 1, "its forward takes no input; explain gives it a picture");
+  TORCH_CHECK(schema.arguments().size() > 1, "its forward takes no input; expected a picture");
   const c10::Argument& first = schema.arguments()[1];
   TORCH_CHECK(is_tensor(first.type()), "its forward takes ", first.type()->annotation_str(), " for ", first.name(),
-              ", explain gives it one tensor [N, C, H, W]; in C++: sightglass::Model(script, [&](const torch::Tensor& "
+              ", this program gives it one tensor [N, C, H, W], explain a list too; in C++: sightglass::Model(script, "
+              "[&](const torch::Tensor& "
               "picture) { return script.forward({...}).toTensor(); })");
 }
 
@@ -49,11 +51,11 @@ inline void check_gives_one(const c10::FunctionSchema& schema) {
     for (const c10::TypePtr& element : tuple->elements()) tensors += element->kind() == c10::TypeKind::TensorType;
   const bool gathered = type->kind() == c10::TypeKind::ListType || type->kind() == c10::TypeKind::DictType;
   const bool by_key = type->kind() == c10::TypeKind::DictType;
-  TORCH_CHECK(tensors < 2 && !gathered, "its forward gives ", type->annotation_str(),
-              ", explain takes one tensor [N, classes]; export it with that output alone (in Python, a module whose "
-              "forward returns model(x)[",
-              by_key ? "\"out\"" : "0", "]), or in C++: sightglass::Model(script).output(", by_key ? "\"out\"" : "0",
-              ")");
+  TORCH_CHECK(
+      tensors < 2 && !gathered, "its forward gives ", type->annotation_str(),
+      ", this program takes one tensor [N, classes], explain that of --output; export it with that output alone "
+      "(in Python, a module whose forward returns model(x)[",
+      by_key ? "\"out\"" : "0", "]), or in C++: sightglass::Model(script).output(", by_key ? "\"out\"" : "0", ")");
 }
 
 inline bool holds_floats(const torch::Tensor& tensor) { return tensor.defined() && tensor.is_floating_point(); }
