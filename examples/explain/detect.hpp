@@ -14,6 +14,7 @@
 
 #include "report.hpp"
 #include "support/detector_file.hpp"
+#include "support/errors.hpp"
 #include "support/figures.hpp"
 #include "support/labels.hpp"
 
@@ -39,7 +40,7 @@ class Detector {
   const sightglass::Model& model() const { return model_; }
 
   /// What it finds in one picture, `[1, C, H, W]`, highest score first.
-  /// Throws `c10::Error` where its output is not laid out as a detector's.
+  /// Throws `UsageError` where its output is not laid out as a detector's.
   std::vector<sightglass::Detection> find(const torch::Tensor& input) const {
     const torch::NoGradGuard no_gradients;
     if (suppresses_itself_) {
@@ -48,8 +49,10 @@ class Detector {
       return sightglass::detections(of("boxes"), of("labels"), of("scores"), 0, options_);
     }
     const torch::Tensor output = model_.forward(input);
-    TORCH_CHECK(output.dim() == 3, "the model gives ", output.sizes(), ", expected boxes, [N, 4 + classes, boxes] or ",
-                "[N, boxes, 5 + classes]; --output names another output");
+    if (output.dim() != 3)
+      throw UsageError(c10::str("--task detect: the model gives ", output.sizes(),
+                                ", expected boxes, [N, 4 + classes, ",
+                                "boxes] or [N, boxes, 5 + classes]; --output names another output"));
     const int64_t rows = output.size(1), columns = output.size(2);
     const auto classes = static_cast<int64_t>(notes_.labels.size());
     const bool is_suppressed = columns == 6 || (classes > 0 && rows > columns && columns < 5 + classes);

@@ -81,7 +81,8 @@ void print(const support::Result& result, const std::string& file, const support
   const bool one_of_several = !result.records.empty() && !result.records.front().index.empty();
   progress.say(file + (one_of_several ? " number " + result.records.front().index : ""), stdout);
   progress.say(result.overview, stdout);
-  for (const support::Record& record : result.records) progress.say(support::to_line(record), stdout);
+  for (const support::Record& record : result.records)
+    if (record.status != "nothing_found") progress.say(support::to_line(record), stdout);  // the overview says it
   if (!result.picture.empty()) progress.say("  drawn in " + result.picture, stdout);
 }
 

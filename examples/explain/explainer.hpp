@@ -163,7 +163,7 @@ class Explainer {
     } catch (const UsageError&) {
       throw;
     } catch (const std::exception& error) {
-      reason = one_line(error) + about_dimensions(script_, input);
+      reason = about_export(one_line(error)) + about_dimensions(script_, input);
     }
     C10_THROW_ERROR(Error, reason);
   }

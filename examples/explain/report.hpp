@@ -51,7 +51,7 @@ inline std::string to_json(const Record& record) {
   if (!record.index.empty()) json["index"] = std::stoll(record.index);
   json["layer"] = record.layer;
   json["method"] = record.method;
-  json["target"] = record.target;
+  json["target"] = record.target >= 0 ? nlohmann::ordered_json(record.target) : nlohmann::ordered_json();
   json["label"] = or_null(record.label);
   json["score"] = record.score;
   json["probability"] = record.probability ? nlohmann::ordered_json(*record.probability) : nlohmann::ordered_json();
@@ -94,7 +94,6 @@ inline std::string top_five(const Figures& figures, int64_t picture, const Label
 /// A status that is not "ok", in words.
 inline std::string in_words(const std::string& status) {
   if (status == "no_positive_evidence") return "a blank map, nothing here speaks for it: status " + status;
-  if (status == "nothing_found") return "nothing: status " + status;
   if (status == "zero_gradient") return "a blank map, the score does not react to this layer: status " + status;
   return "a map not to be trusted: status " + status;
 }

@@ -75,6 +75,14 @@ inline c10::ScalarType type_of(const torch::jit::Module& model) {
   return torch::kFloat;
 }
 
+/// Of a model that failed: why, where the text is torchvision's own.
+inline std::string about_export(const std::string& reason) {
+  return reason.find("Couldn't load custom C++ ops") == std::string::npos
+             ? reason
+             : "the file was exported where torchvision's compiled operators did not load, and says so instead of "
+               "running them; export it where torchvision fits its torch";
+}
+
 /// For a model that failed: where its convolutions have not as many dimensions as the input, what that may be; else
 /// nothing.
 inline std::string about_dimensions(const torch::jit::Module& model, const torch::Tensor& input) {

@@ -68,6 +68,10 @@ has err "the model gives [1, 8], expected a score for each class and place, [N, 
 expect 2 "$gallery" s/shapes.pt "$one" --task segment --out one.png
 has err "not served by the program yet"
 
+# --task detect is for boxes.
+expect 2 "$explain" s/shapes.pt "$one" --task detect --out one.png
+has err "the model gives [1, 8], expected boxes"
+
 # JSON: one object a line for each image, layer, method and target; nothing else on standard output.
 expect 0 "$explain" s/shapes.pt "$one" "$two" --json --method cam,grad-cam --target 0 --target 1 --out all --raw raw
 lines out 8

@@ -105,6 +105,27 @@ TEST_CASE("of several outputs the first floating-point one is looked at, or the 
   CHECK(map.map().allclose(conv.select(1, 1).relu() / 16, 1e-5, 1e-6));
 }
 
+TEST_CASE("a TorchScript model of a list of pictures gets the rows, and a function chooses its output") {
+  torch::jit::Module detector("__torch__.ListDetector");
+  detector.define(R"(
+def forward(self, images: List[Tensor]):
+    found = [{"scores": image.mean([1, 2]), "boxes": image} for image in images]
+    return images[0], found
+)");
+  const torch::Tensor input = torch::randn({2, 3, 4, 5});
+  const sg::Model model = sg::Model(detector).output([](const c10::IValue& values) {
+    std::vector<torch::Tensor> scores;
+    for (const c10::IValue& found : values.toTupleRef().elements()[1].toListRef())
+      scores.push_back(found.toGenericDict().at("scores").toTensor());
+    return torch::stack(scores);
+  });
+  CHECK(torch::allclose(model.forward(input), input.mean({2, 3})));
+  CHECK(torch::allclose(model.optimised().forward(input), input.mean({2, 3})));
+  CHECK(torch::equal(model.output("0").forward(input), input[0]));
+  CHECK_THROWS_WITH(model.output(std::function<at::Tensor(const c10::IValue&)>()),
+                    ContainsSubstring("got no function"));
+}
+
 TEST_CASE("a model on the stack, as tutorials write it, is explained, listed and summed up") {
   struct OnTheStack : torch::nn::Module {
     OnTheStack()
