@@ -66,7 +66,7 @@ struct DetectorImpl : torch::nn::Module {
     const torch::Tensor seen = torch::relu(backbone(x));
     const torch::Tensor at = torch::arange(8, torch::kFloat) * 8 + 4;
     const torch::Tensor boxes = torch::stack({at.view({1, 8}).expand({8, 8}), at.view({8, 1}).expand({8, 8}),
-                                              torch::full({8, 8}, 8), torch::full({8, 8}, 8)});
+                                              torch::full({8, 8}, 8.0), torch::full({8, 8}, 8.0)});
     return torch::cat({boxes.expand({x.size(0), 4, 8, 8}), torch::sigmoid(head(seen))}, 1).flatten(2);
   }
   torch::nn::Conv2d backbone =
@@ -79,6 +79,7 @@ TORCH_MODULE(Detector);
 
 TEST_CASE("the detections of docs/explaining-a-model.md are explained at their own places") {
   Detector detector;
+  detector->eval();
   for (const torch::Tensor& parameter : detector->parameters()) parameter.detach().zero_();
   detector->backbone->weight.detach()[1].fill_(1);          // how bright a place is: 192 where it is white
   detector->head->weight.detach()[1][1].fill_(12.0 / 192);  // class 1
