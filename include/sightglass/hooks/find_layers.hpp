@@ -26,6 +26,7 @@ LayerFilter leaves();
 
 /// The layers of `model` for which `filter` is true, in the order of registration.
 std::vector<Layer> find_layers(const std::shared_ptr<torch::nn::Module>& model, const LayerFilter& filter = leaves());
+/// The same for whatever a model is given as.
 template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
 std::vector<Layer> find_layers(const Model& model, const LayerFilter& filter = leaves()) {
   return find_layers(detail::root_of(model), filter);

@@ -73,6 +73,7 @@ void hookable() {
 ///
 /// Throws `c10::Error` for an unknown name, with the nearest ones.
 Layer layer(const std::shared_ptr<torch::nn::Module>& model, const std::string& name);
+/// The same for whatever a model is given as.
 template <class Model, class = std::enable_if_t<detail::is_module_like<Model>>>
 Layer layer(const Model& model, const std::string& name) {
   return layer(detail::root_of(model), name);
