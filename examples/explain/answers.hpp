@@ -7,6 +7,7 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "report.hpp"
@@ -63,20 +64,27 @@ struct Picture {
   torch::Tensor values() const { return input.batch[static_cast<int64_t>(number)]; }
 };
 
+/// Asks a method by `explain`, which gives an explanation or throws why there is none.
+template <class Explain>
+Answer answer(std::string layer, const Method* method, const Question& question, const Explain& explain) {
+  Answer answer{std::move(layer), method, question, {}, {}};
+  try {
+    answer.explanation = explain();
+  } catch (const std::exception& error) {
+    answer.failure = one_line(error);
+  }
+  return answer;
+}
+
 /// Layer by layer, method by method, question by question.
 inline std::vector<Answer> answer_all(const sightglass::Pass& pass, const std::vector<const Method*>& methods,
                                       const std::vector<Question>& questions) {
   std::vector<Answer> answers;
   for (size_t layer = 0; layer < pass.size(); ++layer)
     for (const Method* method : methods)
-      for (const Question& question : questions) {
-        Answer& answer = answers.emplace_back(Answer{pass.layer_name(layer), method, question, {}, {}});
-        try {
-          answer.explanation = method->explain(pass, layer, question.target);
-        } catch (const std::exception& error) {
-          answer.failure = one_line(error);
-        }
-      }
+      for (const Question& question : questions)
+        answers.push_back(answer(pass.layer_name(layer), method, question,
+                                 [&] { return method->explain(pass, layer, question.target); }));
   return answers;
 }
 
@@ -88,16 +96,12 @@ inline std::vector<Answer> answer_fused(const sightglass::Pass& pass, const std:
     if (pass.layer_name(i) != pass.layer_name(i - 1)) names += "+" + pass.layer_name(i);
   std::vector<Answer> answers;
   for (const Method* method : methods)
-    for (const Question& question : questions) {
-      Answer& answer = answers.emplace_back(Answer{names, method, question, {}, {}});
-      try {
+    for (const Question& question : questions)
+      answers.push_back(answer(names, method, question, [&] {
         std::vector<sightglass::Explanation> each;
         for (size_t i = 0; i < pass.size(); ++i) each.push_back(method->explain(pass, i, question.target));
-        answer.explanation = each.size() == 1 ? each.front() : sightglass::fuse(each, sightglass::Fusion::max);
-      } catch (const std::exception& error) {
-        answer.failure = one_line(error);
-      }
-    }
+        return each.size() == 1 ? each.front() : sightglass::fuse(each, sightglass::Fusion::max);
+      }));
   return answers;
 }
 

@@ -33,11 +33,13 @@ class Detector {
       : suppresses_itself_(is_torchvision_detector(script)),
         notes_(std::move(notes)),
         options_(sightglass::DetectionOptions().score(score)),
-        script_(script),
         model_(suppresses_itself_ ? sightglass::Model(script).output(scores_of) : model) {}
 
   /// Of torchvision's detectors, the scores of what they found, `[1, K]`.
   const sightglass::Model& model() const { return model_; }
+
+  /// So many of the things found are told of and explained, those of the highest scores.
+  static constexpr size_t most = 10;
 
   /// What it finds in one picture, `[1, C, H, W]`, highest score first.
   /// Throws `UsageError` where its output is not laid out as a detector's.
@@ -78,10 +80,10 @@ class Detector {
       return text;
     }
     std::string lines;
-    for (size_t i = 0; i < found.size() && i < 10; ++i)
+    for (size_t i = 0; i < found.size() && i < most; ++i)
       lines +=
           (i == 0 ? "  " : "\n  ") + figures_text(found[i].score, std::nullopt) + " " + labels.title(found[i].label);
-    return found.size() > 10 ? lines + "\n  and " + std::to_string(found.size() - 10) + " more" : lines;
+    return found.size() > most ? lines + "\n  and " + std::to_string(found.size() - most) + " more" : lines;
   }
 
  private:
@@ -144,7 +146,6 @@ class Detector {
   bool suppresses_itself_;
   FileNotes notes_;
   sightglass::DetectionOptions options_;
-  torch::jit::Module script_;
   sightglass::Model model_;
 };
 

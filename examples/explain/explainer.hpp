@@ -238,7 +238,7 @@ class Explainer {
     return run;
   }
 
-  /// Of boxes: a map for each thing found, ten at most.
+  /// Of boxes: a map for each of the things found.
   Run detect(const torch::Tensor& input) {
     Run run{torch::empty({1, 2}), {}};
     run.detections = detector_->find(input);
@@ -246,13 +246,13 @@ class Explainer {
       return classes_.empty() || std::find(classes_.begin(), classes_.end(), found.label) != classes_.end();
     };
     std::vector<Question> questions;
-    for (size_t i = 0; i < run.detections.size() && questions.size() < 10; ++i) {
+    for (size_t i = 0; i < run.detections.size() && questions.size() < Detector::most; ++i) {
       const sightglass::Detection& found = run.detections[i];
       if (is_asked(found)) questions.push_back({found.target, found.label, {}, Finding{found, i}});
     }
     if (questions.empty()) return run;
-    const std::vector<sightglass::Layer> layers = layers_.empty() ? detector_->levels(input) : layers_;
-    const sightglass::Pass pass(model_, input, layers);
+    if (layers_.empty() && levels_.empty()) levels_ = detector_->levels(input);
+    const sightglass::Pass pass(model_, input, layers_.empty() ? levels_ : layers_);
     run.answers = layers_.empty() ? answer_fused(pass, methods_, questions) : answer_all(pass, methods_, questions);
     return run;
   }
@@ -289,6 +289,7 @@ class Explainer {
   bool checked_ = false;                  // whether the labels fit the model
   std::vector<std::string> warnings_;
   std::vector<sightglass::Layer> layers_;
+  std::vector<sightglass::Layer> levels_;  // of a detector, where no layers are named; found at the first picture
   std::vector<const Method*> methods_;
   std::vector<int64_t> classes_;
   Writer writer_;
