@@ -18,11 +18,21 @@
 
 namespace support {
 
-/// What has been found out about one picture. Its files are written.
+/// A map that is to be written, as the bytes of a `.npy` file.
+struct MapFile {
+  size_t record;           // of the result, whose map it is
+  std::string name_parts;  // what tells it from the picture's others
+  std::string bytes;
+};
+
+/// What has been found out about one picture, drawn and not yet written.
 struct Result {
-  std::string picture;                // the file
+  std::string image;                  // the file that it is about
+  std::string index;                  // among the pictures of an array; else empty
   std::string overview;               // the largest outputs, a line each
   std::vector<Record> records;        // one for each layer, method and target
+  std::string picture;                // the bytes of a picture file; empty: nothing was explained
+  std::vector<MapFile> maps;          // where they are asked for
   std::vector<std::string> failures;  // what could not be explained, a line each
   std::vector<std::string> warnings;  // what may be a mistake, a line each
 };

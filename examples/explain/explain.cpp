@@ -1,5 +1,5 @@
 // explain: a TorchScript model's decisions about pictures, explained by maps drawn over them.
-// `explain --help` tells how; the options are in options.hpp, the work is done in explainer.hpp.
+// `explain --help` tells how; the options are in options.hpp, explainer.hpp explains a picture, every_file.hpp all.
 
 #include <algorithm>
 #include <cstdio>
@@ -10,10 +10,9 @@
 #include <vector>
 
 #include "detect.hpp"
+#include "every_file.hpp"
 #include "explainer.hpp"
 #include "options.hpp"
-#include "outputs.hpp"
-#include "report.hpp"
 #include "segment.hpp"
 #include "warnings.hpp"
 #include "support/detector_file.hpp"
@@ -23,7 +22,6 @@
 #include "support/methods.hpp"
 #include "support/model_file.hpp"
 #include "support/program.hpp"
-#include "support/progress.hpp"
 #include "support/signature.hpp"
 
 namespace sg = sightglass;
@@ -72,20 +70,6 @@ std::vector<std::string> files_to_explain(const std::vector<std::string>& paths,
   return files;
 }
 
-void print(const support::Result& result, const std::string& file, const support::Options& options,
-           support::Progress& progress) {
-  if (options.json) {
-    for (const support::Record& record : result.records) progress.say(support::to_json(record), stdout);
-    return;
-  }
-  const bool one_of_several = !result.records.empty() && !result.records.front().index.empty();
-  progress.say(file + (one_of_several ? " number " + result.records.front().index : ""), stdout);
-  progress.say(result.overview, stdout);
-  for (const support::Record& record : result.records)
-    if (record.status != "nothing_found") progress.say(support::to_line(record), stdout);  // the overview says it
-  if (!result.picture.empty()) progress.say("  drawn in " + result.picture, stdout);
-}
-
 int explain_all(const support::Options& options) {
   support::Warnings warnings;  // before the model is read, of which LibTorch warns too
   std::string config;
@@ -94,48 +78,13 @@ int explain_all(const support::Options& options) {
   const support::Labels labels =
       options.labels.empty() ? support::Labels(notes.labels) : support::Labels::read(options.labels);
   support::Explainer explainer(script, options, labels, notes);
-  const support::FilePreparation said = support::preparation_in(script, notes);
-  const support::Preparation wanted = options.pictures.preparation(support::first_convolution(script), said.wanted);
-
+  support::FilePreparation said = support::preparation_in(script, notes);
+  support::Preparation wanted = options.pictures.preparation(support::first_convolution(script), said.wanted);
   std::vector<std::string> complaints;
-  const std::vector<std::string> files = files_to_explain(options.inputs, complaints);
-  std::vector<std::string> all_inputs = files;
-  all_inputs.insert(all_inputs.end(), {options.model, options.labels});
-  for (const std::string& words : options.further) all_inputs.push_back(words.substr(words.find('=') + 1));
-  support::Outputs outputs(options, std::move(all_inputs), files.size());
-
-  size_t failed = complaints.size();
-  support::Progress progress("explaining", files.size());
-  for (const std::string& complaint : complaints) progress.say("explain: " + complaint);
-  bool told = options.json || !options.pictures.mean.empty();  // how pictures are prepared
-  for (const std::string& file : files) {
-    try {
-      bool complete = true;
-      const support::Input input = support::read_input(file, wanted, options.pictures.image());
-      if (!told && support::extension_of(file) != ".npy") progress.say(support::told_of(wanted, said.source), stdout);
-      told = told || support::extension_of(file) != ".npy";
-      for (const std::string& warning : warnings.taken()) progress.say("explain: warning: " + warning);
-      for (const support::Result& result : explainer.explain(input, outputs)) {
-        for (const std::string& warning : result.warnings) progress.say("explain: warning: " + warning);
-        for (const std::string& failure : result.failures) progress.say("explain: " + file + ": " + failure);
-        complete = complete && result.failures.empty();
-        print(result, file, options, progress);
-      }
-      failed += complete ? 0 : 1;
-    } catch (const support::UsageError&) {
-      throw;
-    } catch (const std::exception& error) {
-      const std::string reason = support::one_line(error);
-      const bool names_the_file = reason.find(file) != std::string::npos;
-      progress.say("explain: " + (names_the_file ? "" : file + ": ") + reason);
-      ++failed;
-    }
-    for (const std::string& warning : warnings.taken()) progress.say("explain: warning: " + warning);
-    progress.advance();
-  }
-  if (files.size() > 1)
-    progress.say("explain: " + std::to_string(files.size()) + " files, " + std::to_string(failed) + " with errors");
-  return failed == 0 ? support::all_well : support::some_failed;
+  std::vector<std::string> files = files_to_explain(options.inputs, complaints);
+  support::EveryFile every_file(options, std::move(explainer), std::move(said), std::move(wanted), std::move(files));
+  for (const std::string& warning : warnings.taken()) every_file.warn(warning);
+  return every_file.run(complaints);
 }
 
 /// The first input of the command line, or else a black picture.

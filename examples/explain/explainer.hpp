@@ -15,9 +15,8 @@
 #include "answers.hpp"
 #include "detect.hpp"
 #include "options.hpp"
+#include "result_maker.hpp"
 #include "segment.hpp"
-#include "outputs.hpp"
-#include "writer.hpp"
 #include "support/errors.hpp"
 #include "support/figures.hpp"
 #include "support/inputs.hpp"
@@ -48,7 +47,7 @@ class Explainer {
         task_(task_called(options.task, Serves::places)),
         output_(options.output),
         calls_known_(options.further.empty()),
-        writer_(options, labels) {
+        make_(options, labels) {
     type_ = type_of(script);
     if (Detector::is_one(script, notes, task_)) {
       detector_.emplace(script, model_, notes, options.score);
@@ -60,27 +59,33 @@ class Explainer {
     for (const std::string& text : options.targets) classes_.push_back(labels_.index(text));
   }
 
-  /// Explains each of the input's pictures.
+  /// Explains each of the input's pictures. The first input that succeeds settles what the model and the options leave
+  /// open: layers, precision. Copies made afterwards may explain at once, each in a thread of its own.
   /// Throws `c10::Error` where the model cannot take the input; `UsageError` where it has no such class.
-  std::vector<Result> explain(const Input& input, Outputs& outputs) {
+  std::vector<Result> explain(const Input& input) {
+    std::vector<Result> results;
     if (detector_ && input.batch.size(0) > 1) {
-      std::vector<Result> results;
-      for (size_t i = 0; i < static_cast<size_t>(input.batch.size(0)); ++i)
-        results.push_back(explain_alone(input, i, outputs));
+      for (size_t i = 0; i < static_cast<size_t>(input.batch.size(0)); ++i) results.push_back(explain_alone(input, i));
       return results;
     }
     const Run run = run_in_any_precision(input);
     const bool one_by_one = run.segmentation && input.batch.size(0) > 1;  // a region is of one picture
-    std::vector<Result> results;
     for (int64_t i = 0; i < input.batch.size(0); ++i) {
       const auto number = static_cast<size_t>(i);
-      results.push_back(one_by_one ? explain_alone(input, number, outputs)
-                                   : result_of({input, number, i, run.output.size(1)}, run, outputs));
+      results.push_back(one_by_one ? explain_alone(input, number)
+                                   : result_of({input, number, i, run.output.size(1)}, run));
     }
     if (!one_by_one) results.front().failures = failures_of(run.answers);
     results.front().warnings = std::exchange(warnings_, {});
+    settled_ = settled_ || results.front().failures.empty();
     return results;
   }
+
+  /// Whether an input has succeeded.
+  bool is_settled() const { return settled_; }
+
+  /// For many pictures: what lies before the layers runs in a faster form from the second of the next on.
+  void optimise() { model_ = model_.optimised(); }
 
  private:
   /// What the model gives, and what the methods say.
@@ -92,26 +97,28 @@ class Explainer {
     std::vector<sightglass::Detection> detections = {};
   };
 
-  Result result_of(const Picture& picture, const Run& run, Outputs& outputs) const {
+  Result result_of(const Picture& picture, const Run& run) const {
     Result result;
+    result.image = picture.input.path;
+    result.index = picture.index();
     result.overview = detector_          ? detector_->overview(run.detections, labels_)
                       : run.segmentation ? run.segmentation->overview(labels_)
                                          : top_five(run.figures, picture.row, labels_);
     if (detector_ && run.answers.empty()) {
       const std::string layer = layers_.empty() ? "" : layers_.front().name();
-      writer_.write_nothing(picture, layer, methods_.front()->name, result, outputs);
+      make_.add_nothing(picture, layer, methods_.front()->name, result);
     }
     const auto explained = [](const Answer& answer) { return answer.explanation.has_value(); };
     if (std::any_of(run.answers.begin(), run.answers.end(), explained))
-      writer_.write(picture, run.answers, run.figures, result, outputs);
+      make_.add(picture, run.answers, run.figures, result);
     return result;
   }
 
   /// One picture of several; what fails is told, and the others are explained.
-  Result explain_alone(const Input& input, size_t number, Outputs& outputs) {
+  Result explain_alone(const Input& input, size_t number) {
     try {
       const Run run = run_in_any_precision(one_of(input, number));
-      Result result = result_of({input, number, 0, run.output.size(1)}, run, outputs);
+      Result result = result_of({input, number, 0, run.output.size(1)}, run);
       result.failures = failures_of(run.answers);
       return result;
     } catch (const UsageError&) {
@@ -171,7 +178,7 @@ class Explainer {
   /// On the CPU, LibTorch lacks many an operation in half precision: then the model is computed in float32, and it is
   /// said.
   Run run_in_any_precision(const Input& given) {
-    if (type_ != torch::kHalf && type_ != torch::kBFloat16) return run(given);
+    if (settled_ || (type_ != torch::kHalf && type_ != torch::kBFloat16)) return run(given);
     const std::string type = c10::toString(type_);
     std::string lacking, reason;
     try {
@@ -216,8 +223,7 @@ class Explainer {
     Run run{dims == 1 ? output.unsqueeze(1) : output, answer_all(pass, methods_, questions)};
     const bool needs_end = task_ != Task::unknown && task_ != Task::regress;
     run.figures = figures_of(output, task_, needs_end ? end() : ModelEnd::unknown);
-    if (!run.figures.doubt.empty() && !doubted_) warnings_.push_back(run.figures.doubt);
-    doubted_ = doubted_ || !run.figures.doubt.empty();
+    if (!run.figures.doubt.empty()) warnings_.push_back(run.figures.doubt);
     return run;
   }
 
@@ -269,11 +275,9 @@ class Explainer {
   }
 
   void check_labels(int64_t count) {
-    const bool fits = labels_.size() == 0 || static_cast<int64_t>(labels_.size()) == count;
-    if (!fits && !checked_)
+    if (labels_.size() > 0 && static_cast<int64_t>(labels_.size()) != count)
       warnings_.push_back("the labels are " + std::to_string(labels_.size()) + ", the model's classes " +
                           std::to_string(count) + ": are they of this model?");
-    checked_ = true;
   }
 
   torch::jit::Module script_;
@@ -285,14 +289,13 @@ class Explainer {
   std::optional<ModelEnd> end_;           // found out where it is needed
   c10::ScalarType type_ = torch::kFloat;  // of the model's weights, and so of its input
   bool calls_known_;                      // only several inputs are looked at
-  bool doubted_ = false;                  // whether it was said why there are no probabilities
-  bool checked_ = false;                  // whether the labels fit the model
-  std::vector<std::string> warnings_;
+  bool settled_ = false;
+  std::vector<std::string> warnings_;  // of this input, again for each
   std::vector<sightglass::Layer> layers_;
   std::vector<sightglass::Layer> levels_;  // of a detector, where no layers are named; found at the first picture
   std::vector<const Method*> methods_;
   std::vector<int64_t> classes_;
-  Writer writer_;
+  ResultMaker make_;
 };
 
 }  // namespace support

@@ -32,6 +32,7 @@ struct Options {
   std::string out;
   std::string raw;
   bool json = false;
+  bool resume = false;
   bool list_layers = false;
   bool list_methods = false;
 };
@@ -49,6 +50,11 @@ constexpr const char* footer =
   Without --out, cat.jpg gives cat_explained.png in the current folder. Several layers,
   methods or targets give one picture, a grid. No input is ever written over; a file is
   written whole or not at all.
+
+Many pictures
+  Are explained several at once, one on each processor (OMP_NUM_THREADS=1: one after the other),
+  and told in their order. Ctrl-C ends once those under way are written; the same command with
+  --resume leaves out what has its picture already.
 
 Pictures
   Are brought to --size bilinearly, with antialias, as torchvision does it, and normalised as
@@ -103,6 +109,7 @@ Exit status
   0  all went well
   1  a file could not be read, explained or written; all others were done
   2  the command line asks for something that there is not
+  130  interrupted
 
 Examples
   explain model.pt cat.jpg
@@ -164,6 +171,7 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
                   "Write the maps as the method gives them: float32, [1, h, w], [1, l] or [1, d, h, w]")
       ->type_name("FILE.npy|FOLDER");
   app->add_flag("--json", options.json, "Print the results as JSON lines, and nothing else");
+  app->add_flag("--resume", options.resume, "Leave out the files whose picture is there already");
   app->add_flag("--list-layers", options.list_layers, "List the layers with the shapes of their outputs");
   app->add_flag("--list-methods", options.list_methods, "List the methods");
   // Each takes the one word after it; the next is a picture again.

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <sys/stat.h>
+
+#include <cstddef>
 #include <filesystem>
 #include <set>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -18,36 +20,54 @@ namespace support {
 class Outputs {
  public:
   /// Throws `UsageError` for an `--out` or `--raw` that cannot serve.
-  /// @param inputs all files that are read: pictures, model, labels.
-  Outputs(const Options& options, std::vector<std::string> inputs, size_t picture_count)
-      : out_(options.out), raw_(options.raw), inputs_(std::move(inputs)), several_pictures_(picture_count > 1) {
-    out_is_file_ = !out_.empty() && names_file("--out", out_, is_picture_name(out_), "a picture's (.png, .jpg, ...)");
+  /// @param files those to explain; they are called by their numbers here
+  /// @param others that are read as well: model, labels, ...
+  Outputs(const Options& options, std::vector<std::string> files, const std::vector<std::string>& others)
+      : out_(options.out), raw_(options.raw), files_(std::move(files)) {
+    for (const std::string& file : files_) note_input(file);
+    for (const std::string& file : others) note_input(file);
+    out_is_file_ = names_picture(out_);
     raw_is_file_ = !raw_.empty() && names_file("--raw", raw_, extension_of(raw_) == ".npy", ".npy");
-    if (out_is_file_ && several_pictures_)
-      throw UsageError("--out \"" + options.out + "\": names one picture, " + std::to_string(picture_count) +
+    if (out_is_file_ && files_.size() > 1)
+      throw UsageError("--out \"" + options.out + "\": names one picture, " + std::to_string(files_.size()) +
                        " are to be written; give a folder");
     if (out_is_file_) check_is_no_input("--out", out_);
     if (raw_is_file_) check_is_no_input("--raw", raw_);
+    // Before anything is written, so that each file's picture has the same name whatever becomes of the others.
+    for (const std::string& file : files_)
+      pictures_.push_back(out_is_file_ ? out_ : claim(out_, stem_of(file) + written_suffix(), ".png"));
   }
 
-  bool wants_maps() const { return !raw_.empty(); }
+  /// Of the pictures that are written, with its dot.
+  static std::string picture_extension(const Options& options) {
+    return names_picture(options.out) ? extension_of(options.out) : ".png";
+  }
 
-  /// The picture for an input; `index` tells the pictures of one array apart.
-  std::filesystem::path picture(const std::string& input, const std::string& index) {
-    if (out_is_file_ && index.empty()) return out_;
+  /// Whether the file's picture is there.
+  bool is_written(size_t file) const {
+    std::error_code unreadable;  // such a one cannot be written either, and that is told then
+    return fs::exists(pictures_[file], unreadable);
+  }
+
+  /// The picture for a file; `index` tells the pictures of one array apart.
+  fs::path picture(size_t file, const std::string& index) {
+    if (index.empty()) return pictures_[file];
     TORCH_CHECK(!out_is_file_, "--out \"", out_.string(),
                 "\": names one picture, this array has several; give a folder");
-    return claim(out_, name_of(input, index) + written_suffix(), ".png");
+    return claim(out_, stem_of(files_[file]) + "_" + index + written_suffix(), ".png");
   }
 
-  /// The array for a map; `parts` are those of layer, method and target that tell it from the others of this input.
-  std::filesystem::path map(const std::string& input, const std::string& index, const std::string& parts) {
-    if (!raw_is_file_) return claim(raw_, name_of(input, index) + parts, ".npy");
-    const std::string which = (several_pictures_ || !index.empty() ? "_" + name_of(input, index) : "") + parts;
+  /// The array for a map; `parts` are those of layer, method and target that tell it from the others of this file.
+  fs::path map(size_t file, const std::string& index, const std::string& parts) {
+    const std::string name = stem_of(files_[file]) + (index.empty() ? "" : "_" + index);
+    if (!raw_is_file_) return claim(raw_, name + parts, ".npy");
+    const std::string which = (files_.size() > 1 || !index.empty() ? "_" + name : "") + parts;
     return which.empty() ? raw_ : claim(raw_.parent_path(), raw_.stem().string() + which, ".npy");
   }
 
  private:
+  using FileId = std::pair<dev_t, ino_t>;
+
   static bool names_file(const char* option, const fs::path& path, bool has_right_extension, const char* expected) {
     if (fs::is_directory(path) || !path.has_filename()) return false;
     if (!has_right_extension && path.has_extension())
@@ -56,16 +76,20 @@ class Outputs {
     return has_right_extension;
   }
 
-  static std::string name_of(const std::string& input, const std::string& index) {
-    return fs::path(input).stem().string() + (index.empty() ? "" : "_" + index);
+  static bool names_picture(const fs::path& out) {
+    return !out.empty() && names_file("--out", out, is_picture_name(out), "a picture's (.png, .jpg, ...)");
   }
 
+  static std::string stem_of(const std::string& file) { return fs::path(file).stem().string(); }
+
+  /// A missing file is nobody's.
+  void note_input(const std::string& path) {
+    struct stat file;
+    if (::stat(path.c_str(), &file) == 0) inputs_.emplace(file.st_dev, file.st_ino);
+  }
   bool is_input(const fs::path& path) const {
-    for (const std::string& input : inputs_) {
-      std::error_code unknown;  // a missing file is nobody's
-      if (fs::equivalent(path, input, unknown)) return true;
-    }
-    return false;
+    struct stat file;
+    return ::stat(path.c_str(), &file) == 0 && inputs_.count({file.st_dev, file.st_ino}) > 0;
   }
 
   void check_is_no_input(const char* option, const fs::path& path) const {
@@ -84,9 +108,10 @@ class Outputs {
 
   fs::path out_, raw_;
   bool out_is_file_ = false, raw_is_file_ = false;
-  std::vector<std::string> inputs_;
-  bool several_pictures_;
+  std::vector<std::string> files_;
+  std::set<FileId> inputs_;
   std::set<std::string> claimed_;
+  std::vector<fs::path> pictures_;  // of each file
 };
 
 }  // namespace support

@@ -4,15 +4,14 @@
 #include <torch/version.h>
 
 #include <regex>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace support {
 
-/// Keeps what the library and LibTorch warn of in this thread while it lives, a line each and once, to be told as the
-/// program's own warnings.
+/// Keeps what the library and LibTorch warn of in this thread while it lives, a line each, to be told as the program's
+/// own warnings.
 class Warnings final : public c10::WarningHandler {
  public:
 #if TORCH_VERSION_MAJOR >= 2
@@ -30,12 +29,12 @@ class Warnings final : public c10::WarningHandler {
   /// Of the remedies that the library names, those that are options of the program in its own words.
   void keep(const std::string& message) {
     static const std::regex range(R"(ImageOptions\(\)\.range\(([^,]+), ([^)]+)\))");
-    const std::string line = std::regex_replace(message.substr(0, message.find('\n')), range, "--range $1,$2");
-    if (said_.insert(line).second) lines_.push_back(line);
+    static const std::string not_optimised = "sightglass: the model is not optimised";  // nobody asked for it here
+    if (message.compare(0, not_optimised.size(), not_optimised) == 0) return;
+    lines_.push_back(std::regex_replace(message.substr(0, message.find('\n')), range, "--range $1,$2"));
   }
 
   std::vector<std::string> lines_;
-  std::set<std::string> said_;
 #if TORCH_VERSION_MAJOR >= 2
   c10::WarningUtils::WarningHandlerGuard guard_{this};
 #else

@@ -60,12 +60,16 @@ inline void write_whole(const fs::path& path, const std::string& bytes) {
   });
 }
 
+/// A picture as a file of the format that the extension, with its dot, asks for.
+inline std::string picture_bytes(const cv::Mat& picture, const std::string& extension) {
+  std::vector<unsigned char> bytes;
+  TORCH_CHECK(cv::imencode(extension, picture, bytes), "a picture cannot be encoded as ", extension);
+  return {bytes.begin(), bytes.end()};
+}
+
 /// A picture in the format that the name asks for.
 inline void write_picture(const fs::path& path, const cv::Mat& picture) {
-  std::vector<unsigned char> bytes;
-  TORCH_CHECK(cv::imencode(extension_of(path), picture, bytes), "picture \"", path.string(),
-              "\": cannot be encoded as ", extension_of(path));
-  write_whole(path, std::string(bytes.begin(), bytes.end()));
+  write_whole(path, picture_bytes(picture, extension_of(path)));
 }
 
 }  // namespace support

@@ -11,8 +11,8 @@
 
 namespace support {
 
-/// How a program ends: some input failed, or the command line cannot be carried out.
-enum ExitStatus { all_well = 0, some_failed = 1, wrong_command_line = 2 };
+/// How a program ends: some input failed, the command line cannot be carried out, or Ctrl-C, as shells count it.
+enum ExitStatus { all_well = 0, some_failed = 1, wrong_command_line = 2, interrupted = 130 };
 
 /// A check that the help does not describe: the option's text does.
 inline CLI::Validator quiet(CLI::Validator check) { return check.description(""); }

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "explain/explainer.hpp"
+#include "explain/outputs.hpp"
+#include "explain/writer.hpp"
 
 #include "support/harness/catch.hpp"
 #include "support/data/torch_files.hpp"
@@ -51,9 +53,11 @@ std::vector<Result> explained(const torch::Tensor& array, Options options, const
   options.layers = {"features"};
   const std::string path = folder / "in.npy";
   write_whole(path, npy_bytes(array));
-  Outputs outputs(options, {path}, 1);
+  Outputs outputs(options, {path}, {});
   Explainer explainer(detector(), options, Labels(), {});
-  return explainer.explain(read_input(path, Preparation()), outputs);
+  std::vector<Result> results = explainer.explain(read_input(path, Preparation()));
+  for (Result& result : results) write(result, 0, outputs);
+  return results;
 }
 
 }  // namespace
@@ -88,7 +92,7 @@ TEST_CASE("that nothing is found is a status", "[detect]") {
     CHECK(result.failures.empty());
     CHECK(result.records.at(0).status == "nothing_found");
     CHECK(result.overview == "  nothing found with a score of 0.25 or more");
-    CHECK(fs::exists(result.picture));
+    CHECK(fs::exists(result.records.at(0).picture));
   }
 }
 

@@ -1,4 +1,6 @@
 #include "explain/explainer.hpp"
+#include "explain/outputs.hpp"
+#include "explain/writer.hpp"
 
 #include "support/harness/catch.hpp"
 #include "support/data/torch_files.hpp"
@@ -51,9 +53,11 @@ std::vector<Result> explained(const torch::jit::Module& script, const torch::Ten
   options.layers = {"features"};
   const std::string path = folder / "in.npy";
   write_whole(path, npy_bytes(array));
-  Outputs outputs(options, {path}, 1);
+  Outputs outputs(options, {path}, {});
   Explainer explainer(script, options, Labels(), {});
-  return explainer.explain(read_input(path, Preparation()), outputs);
+  std::vector<Result> results = explainer.explain(read_input(path, Preparation()));
+  for (Result& result : results) write(result, 0, outputs);
+  return results;
 }
 
 }  // namespace

@@ -88,6 +88,36 @@ head -c 128 "$(find raw -name '*.npy' | head -n 1)" | grep -qa "'<f4'.*(1, 14, 1
 # Folders, layers, lists.
 expect 0 "$explain" s/shapes.pt s/pictures --json --out folder
 lines out "${#pictures[@]}"
+grep -o '^{"image":"[^"]*"' out >alone
+OMP_NUM_THREADS=3 expect 0 "$explain" s/shapes.pt s/pictures --json --out at_once/
+grep -o '^{"image":"[^"]*"' out | cmp -s - alone || fail "explained at once, pictures are told in another order"
+for picture in at_once/*; do cmp -s "$picture" "folder/${picture#*/}" || fail "explained at once, $picture is another"; done
+
+# What is there already is left out, and has the name that it had.
+rm "$(find at_once -name '*.png' | sort | sed -n 2p)"
+OMP_NUM_THREADS=2 expect 0 "$explain" s/shapes.pt s/pictures --json --out at_once/ --resume
+lines out 1
+has out "${pictures[1]}"
+has err "16 files, 15 there already, 0 with errors"
+mkdir twins && cp "$one" twins/ && head -c 3000 "$one" >twins/"$(basename "$two")"
+expect 1 "$explain" s/shapes.pt twins/"$(basename "$two")" "$two" --out twin/
+expect 1 "$explain" s/shapes.pt twins/"$(basename "$two")" "$two" --out twin/ --resume
+has err "2 files, 1 there already, 1 with errors"
+
+# Ctrl-C: whole files and a count; --resume goes on to the end.
+mkdir many
+for i in $(seq 60); do for picture in "${pictures[@]}"; do ln -s "../$picture" "many/${i}_${picture##*/}"; done; done
+OMP_NUM_THREADS=2 "$explain" s/shapes.pt many --json --out drawn/ >out 2>err </dev/null &
+until [ "$(ls drawn 2>/dev/null | wc -l)" -ge 20 ]; do kill -0 $! 2>/dev/null || break; sleep 0.05; done
+kill -TERM $! && wait $!  # as Ctrl-C, which scripts' background jobs do not hear
+[ $? = 130 ] || fail "explain did not end with 130 when it was interrupted"
+done_then=$(find drawn -type f | wc -l)
+has err "explain: $done_then done before it was interrupted, of 960 files, 0 with errors; --resume goes on from there"
+lines out "$done_then"
+OMP_NUM_THREADS=2 expect 0 "$explain" s/shapes.pt many --json --out drawn/ --resume
+lines out $((960 - done_then))
+has err "960 files, $done_then there already, 0 with errors"
+[ "$(find drawn -type f | wc -l)" = 960 ] || fail "expected 960 pictures, found $(find drawn -type f | wc -l)"
 expect 0 "$explain" s/shapes.pt "$one" --layer features.3,features --out layers.png
 exists layers.png
 expect 0 "$explain" s/shapes.pt --list-layers
