@@ -39,7 +39,8 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
-void list_layers(const sg::Model& model, const torch::Tensor& input, const std::vector<std::string>& taken) {
+void list_layers(const sg::Model& model, const torch::Tensor& input, const std::vector<std::string>& taken,
+                 const std::string& reason) {
   const std::vector<sg::LayerInfo> layers = sg::layers(model, input);
   size_t name_width = 0, shape_width = 0;
   const auto shape_of = [](const sg::LayerInfo& layer) {
@@ -51,9 +52,10 @@ void list_layers(const sg::Model& model, const torch::Tensor& input, const std::
   }
   for (const sg::LayerInfo& layer : layers) {
     const std::string given = layer.maps.empty() ? "" : ", gives " + shape_text(layer.shape);
+    const bool is_taken = std::find(taken.begin(), taken.end(), layer.name) != taken.end();
     std::printf("%-*s  %-*s  %s%s%s\n", static_cast<int>(name_width), layer.name.c_str(), static_cast<int>(shape_width),
                 shape_of(layer).c_str(), layer.type.c_str(), given.c_str(),
-                std::find(taken.begin(), taken.end(), layer.name) != taken.end() ? "  <- taken without --layer" : "");
+                is_taken ? ("  <- taken without --layer: " + reason).c_str() : "");
   }
 }
 
@@ -120,11 +122,12 @@ int run(const support::Options& options) {
   std::string reason;
   try {
     std::vector<std::string> taken;
+    sg::Suggestion suggestion{"", "a map that boxes are made of", ""};
     if (detector)
       for (const sg::Layer& level : detector->levels(typed)) taken.push_back(level.name());
     else
-      taken.push_back(support::suggested(model, typed, task).layer);
-    list_layers(model, typed, taken);
+      taken.push_back((suggestion = support::suggested(model, typed, task)).layer);
+    list_layers(model, typed, taken, suggestion.reason);
     return support::all_well;
   } catch (const std::exception& error) {
     reason = support::one_line(error) + support::about_dimensions(script, typed);

@@ -70,11 +70,7 @@ class Segmentation {
     TORCH_CHECK(pixels(index) > 0, "target ", index, ": no place is predicted to be of this class",
                 classes_ > 1 ? "; most are of class " + std::to_string(largest()) : std::string());
     const torch::Tensor mask = predicted_.eq(index);
-    if (mask.dim() == 2) return {sightglass::Target::segmentation(index, mask), index, mask};
-    const auto within = [index, mask](const torch::Tensor& output) {
-      return (output.select(1, index) * mask.to(output.dtype())).flatten(1).sum(1);
-    };
-    return {sightglass::Target(within), index, mask};
+    return {sightglass::Target::segmentation(index, mask), index, mask};
   }
 
   /// The five largest classes, a line each.
@@ -138,7 +134,7 @@ inline std::string bottleneck(const sightglass::Model& model, const torch::Tenso
 inline sightglass::Suggestion suggested(const sightglass::Model& model, const torch::Tensor& input, Task task) {
   if (task == Task::unknown || task == Task::segment) {
     const torch::Tensor output = model.forward(input);
-    if (is_segmentation(output, input)) return {bottleneck(model, input, output), ""};
+    if (is_segmentation(output, input)) return {bottleneck(model, input, output), "the end of the encoder", ""};
   }
   return sightglass::suggest(model, input);
 }

@@ -86,6 +86,19 @@ Subject optimised(Subject net) {
   return net;
 }
 
+/// The same, whose plain pass is the fastest form that LibTorch itself makes of the file.
+template <class Net>
+Subject beside_libtorch(const std::string& name, Net net, const std::string& last) {
+  Subject subject = optimised(script_subject(name, net, last));
+  torch::jit::Module script = support::scripted(*net);
+  script.eval();
+  subject.plain = [fastest = torch::jit::optimize_for_inference(script)](const torch::Tensor& input) mutable {
+    const torch::NoGradGuard no_gradients;
+    fastest.forward({input});
+  };
+  return subject;
+}
+
 template <class Method>
 std::function<void(const torch::Tensor&)> by(const Subject& net, const sg::Layer& layer, Method method) {
   return [&net, layer, method](const torch::Tensor& input) {
@@ -122,12 +135,14 @@ struct Network {
   Subject plain;
   Subject optimised;
   Subject optimised_script;
+  Subject beside_libtorch;
 
   template <class Net>
   Network(const std::string& name, Net net, const sg::Layer& last, const std::string& last_name)
       : plain(subject(name, net, last)),
         optimised(::optimised(plain)),
-        optimised_script(::optimised(script_subject(name, net, last_name))) {}
+        optimised_script(::optimised(script_subject(name, net, last_name))),
+        beside_libtorch(::beside_libtorch(name, net, last_name)) {}
 
   void measure(int64_t batch) const {
     gradient_methods(plain, batch);
@@ -135,6 +150,9 @@ struct Network {
     row(optimised, "Grad-CAM, optimised", batch, runs, by(optimised, optimised.last, sg::GradCam{}));
     row(optimised_script, "Grad-CAM, optimised TorchScript", batch, runs,
         by(optimised_script, optimised_script.last, sg::GradCam{}));
+    if (device.is_cpu())
+      row(beside_libtorch, "the same to optimize_for_inference", batch, runs,
+          by(beside_libtorch, beside_libtorch.last, sg::GradCam{}));
   }
 };
 

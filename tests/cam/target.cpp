@@ -145,6 +145,18 @@ TEST_CASE("a segmentation target takes one mask for all, or one an image") {
   CHECK(sg::Target::segmentation(0, floats({1, 0, /**/ 0, 1}).view({2, 1, 2})).scores(output).equal(floats({1, 4})));
 }
 
+TEST_CASE("a segmentation target is of volumes and of series too") {
+  const at::Tensor volumes = torch::arange(16, torch::kFloat).view({2, 1, 2, 2, 2});
+  at::Tensor mask = torch::zeros({2, 2, 2});
+  mask[1][0][1] = 1;  // 5 of the first volume, 13 of the second
+  CHECK(sg::Target::segmentation(0, mask).scores(volumes).equal(floats({5, 13})));
+  const sg::Target each = sg::Target::segmentation(0, at::stack({mask, torch::ones({2, 2, 2})}));
+  CHECK(each.scores(volumes).equal(floats({5, 92})));
+  const at::Tensor swapped = torch::tensor({1, 0}, torch::kLong);
+  CHECK(each.of(volumes, swapped).scores(volumes.index_select(0, swapped)).equal(floats({92, 5})));
+  CHECK(sg::Target::segmentation(1, floats({0, 1, 1})).scores(torch::arange(6.f).view({1, 2, 3})).equal(floats({9})));
+}
+
 TEST_CASE("a mask that does not fit the output is an error") {
   const at::Tensor output = torch::zeros({2, 3, 4, 5});
   const auto scores_with = [&](const at::Tensor& mask) { return sg::Target::segmentation(0, mask).scores(output); };
@@ -157,7 +169,7 @@ TEST_CASE("a mask that does not fit the output is an error") {
   CHECK_THROWS_WITH(sg::Target::segmentation(3, torch::ones({4, 5})).scores(output),
                     ContainsSubstring("target: got class 3"));
   CHECK_THROWS_WITH(sg::Target::segmentation(0, torch::ones({4, 5})).scores(torch::zeros({2, 3})),
-                    ContainsSubstring("target: a segmentation target needs an output [N, classes, H, W], got [2, 3]"));
+                    ContainsSubstring("target: a segmentation target needs an output [N, classes, *S], got [2, 3]"));
 }
 
 TEST_CASE("a box target is the score of a class at one box") {

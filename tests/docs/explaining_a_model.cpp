@@ -104,7 +104,7 @@ TEST_CASE("the layers of docs/explaining-a-model.md are listed, suggested and su
   const docs::Printed printed;
 
   for (const sg::LayerInfo& layer : sg::layers(net, input)) std::cout << layer.name << ' ' << layer.shape << '\n';
-  sg::Suggestion suggested = sg::suggest(net, input);  // .layer, and .warning where a map from there says little
+  sg::Suggestion suggested = sg::suggest(net, input);  // .layer, .reason, .warning where it says little
   std::cout << sg::summary(net, input);                // shapes, parameters, multiply-adds, memory
 
   CHECK(suggested.layer == "layer4");

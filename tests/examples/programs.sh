@@ -121,7 +121,7 @@ has err "960 files, $done_then there already, 0 with errors"
 expect 0 "$explain" s/shapes.pt "$one" --layer features.3,features --out layers.png
 exists layers.png
 expect 0 "$explain" s/shapes.pt --list-layers
-has out "features"
+has out "<- taken without --layer: the last map"
 expect 0 "$explain" --list-methods
 has out "grad-cam"
 expect 0 "$explain" --help

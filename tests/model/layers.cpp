@@ -62,6 +62,7 @@ TEST_CASE("the layers of a residual network, in torch::nn and as a TorchScript f
   CHECK(find(all, "avgpool").shape == Shape{2, 64, 1, 1});
   CHECK(find(all, "fc").shape == Shape{2, 10});
   CHECK(sg::suggest_layer(net, x) == "layer4");
+  CHECK(sg::suggest(net, x).reason == "the last map");
   if (!support::References::are_there())
     SKIPPED("no TorchScript file: no references in " + support::shared_dir() + "/refs");
   const auto script = support::References("tinyresnet").script();

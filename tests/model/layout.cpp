@@ -89,6 +89,7 @@ TEST_CASE("a vision transformer is explained at the last norm that its class tok
   torch::jit::Module net = vision_transformer();
   const Tensor x = torch::randn({2, 3, 16, 24}).requires_grad_();
   CHECK(sg::suggest_layer(net, x) == "block2.norm1");
+  CHECK(sg::suggest(net, x).reason == "the last norm that the score depends on");
   const sg::Explanation map = sg::explain(net, x, "block2.norm1", sg::GradCam{}, 2);
 
   // By hand: class token first, then 4 x 6 patches row by row.

@@ -55,8 +55,8 @@ class Target {
   /// The same with classes for each image: `own` `[N]` and `others` `[N, K]` int64.
   static Target difference(const at::Tensor& own, const at::Tensor& others, double alpha = 1.0);
 
-  /// The sum of a class's scores over the places where `mask` (`[H, W]` or `[N, H, W]`) is not 0; output `[N, classes,
-  /// H, W]`.
+  /// The sum of a class's scores over the places where `mask` (`[*S]` or `[N, *S]`) is not 0; output `[N, classes,
+  /// *S]`: of pictures `*S` is `H, W`, of volumes `D, H, W`, of series `L`.
   static Target segmentation(int64_t index, const at::Tensor& mask);
 
   /// The score of a class at one of the boxes that a detector gives; output `[N, boxes, classes]`.

@@ -39,19 +39,17 @@ SIGHTGLASS_INLINE Target Target::difference(const at::Tensor& own, const at::Ten
 SIGHTGLASS_INLINE Target Target::segmentation(int64_t index, const at::Tensor& mask) {
   return {"class " + std::to_string(index) + " within the mask", nullptr,
           [index, mask](const at::Tensor& output) {
-            TORCH_CHECK(output.dim() == 4, "target: a segmentation target needs an output [N, classes, H, W], got ",
+            TORCH_CHECK(output.dim() >= 3, "target: a segmentation target needs an output [N, classes, *S], got ",
                         output.sizes());
             check_index(index, output.size(1));
             const at::Tensor plane = output.select(1, index);
-            TORCH_CHECK((mask.dim() == 2 || mask.dim() == 3) &&
-                            mask.sizes().slice(static_cast<size_t>(mask.dim() - 2)) == plane.sizes().slice(1) &&
-                            (mask.dim() == 2 || mask.size(0) == plane.size(0)),
-                        "mask: got ", mask.sizes(), ", expected [H, W] or [N, H, W] of the output's ", plane.sizes());
+            TORCH_CHECK(mask.sizes() == plane.sizes() || mask.sizes() == plane.sizes().slice(1), "mask: got ",
+                        mask.sizes(), ", expected [*S] or [N, *S] of the output's ", plane.sizes());
             return (plane * detail::moved_to(plane.device(), mask).ne(0).to(plane.dtype())).flatten(1).sum(1);
           },
-          [index, mask](const at::Tensor& /*output*/, const at::Tensor& images) {
-            return segmentation(index,
-                                mask.dim() == 3 ? mask.index_select(0, detail::moved_to(mask.device(), images)) : mask);
+          [index, mask](const at::Tensor& output, const at::Tensor& images) {
+            const bool for_each = mask.dim() == output.dim() - 1;
+            return segmentation(index, for_each ? mask.index_select(0, detail::moved_to(mask.device(), images)) : mask);
           }};
 }
 

@@ -24,6 +24,8 @@ namespace sightglass {
 /// Where a model is explained unless told otherwise.
 struct Suggestion {
   std::string layer;
+  /// What it is among the layers, in words: "the last map", "the last norm that the score depends on".
+  std::string reason;
   /// Why a map from there says little; empty for a good layer.
   std::string warning;
 };
@@ -56,6 +58,8 @@ class Candidates {
 
   /// Of the highest score of each image, with respect to each layer's output; undefined where there is none.
   std::vector<at::Tensor> gradients_at(const std::vector<const Row*>& seen) const;
+
+  static std::string reason_for(const Row& chosen);
 
   /// Where most of the model comes behind the last map.
   std::string warning_for(const Row& chosen) const;

@@ -16,7 +16,7 @@ SIGHTGLASS_INLINE std::optional<Suggestion> Candidates::best() const {
       if (serves(*seen) && seen->layout.known == known) candidates.push_back(seen);
     }
     const Row* const found = last_that_matters(candidates);
-    if (found != nullptr) return Suggestion{found->info.name, warning_for(*found)};
+    if (found != nullptr) return Suggestion{found->info.name, reason_for(*found), warning_for(*found)};
   }
   return std::nullopt;
 }
@@ -98,6 +98,12 @@ SIGHTGLASS_INLINE std::vector<at::Tensor> Candidates::gradients_at(const std::ve
   }
   const WithGraph with_graph;
   return torch::autograd::grad({output.flatten(1).amax(1).sum()}, handles, {}, false, false, /*allow_unused=*/true);
+}
+
+SIGHTGLASS_INLINE std::string Candidates::reason_for(const Row& chosen) {
+  if (!chosen.layout.tokens) return "the last map";
+  const bool norm = chosen.info.type.find("Norm") != std::string::npos;
+  return norm ? "the last norm that the score depends on" : "the last tokens that the score depends on";
 }
 
 SIGHTGLASS_INLINE std::string Candidates::warning_for(const Row& chosen) const {

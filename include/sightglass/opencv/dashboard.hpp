@@ -204,7 +204,7 @@ class Dashboard {
     titles.reserve(recorded.size());
     for (const size_t layer : recorded) titles.push_back(names_[layer]);
     titles = told_apart(titles, heat_frame(first, 1, 1, options).plot.width, title_text);
-    add(rows * map_height, [=](cv::Mat& canvas, int top) {
+    add(rows * map_height, [this, recorded, columns, first, options, titles](cv::Mat& canvas, int top) {
       for (size_t i = 0; i < recorded.size(); ++i) {
         const int row = static_cast<int>(i) / columns, column = static_cast<int>(i) % columns;
         const cv::Rect box = first + cv::Point(margin + column * first.width, top + row * map_height);
