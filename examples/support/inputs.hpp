@@ -105,7 +105,7 @@ inline std::vector<std::string> pictures_in(const std::filesystem::path& folder)
 inline std::vector<std::string> files_of(const std::string& path) {
   std::error_code unreadable;  // such a path is left to whoever reads it
   if (!std::filesystem::is_directory(path, unreadable)) return {path};
-  const std::vector<std::string> found = detail::pictures_in(path);
+  std::vector<std::string> found = detail::pictures_in(path);
   TORCH_CHECK(!found.empty(), "folder \"", path, "\": holds no pictures");
   return found;
 }

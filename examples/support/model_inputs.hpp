@@ -33,7 +33,7 @@ inline bool is_list_of_tensors(const c10::TypePtr& type) {
 
 /// `batch` as `[rows, ...]`: what is given once goes with every row.
 inline torch::Tensor for_rows(const torch::Tensor& given, const torch::Tensor& batch) {
-  const torch::Tensor typed = given.to(batch.options());
+  torch::Tensor typed = given.to(batch.options());
   if (typed.dim() == 0 || typed.size(0) != 1 || batch.size(0) == 1) return typed;
   std::vector<int64_t> shape = typed.sizes().vec();
   shape[0] = batch.size(0);

@@ -143,11 +143,11 @@ inline Placement placement_of(const cv::Size& photo, const Preparation& wanted) 
 inline torch::Tensor prepared(const cv::Mat& photo, const Preparation& wanted) {
   const auto [input, scaled, margin] = detail::scaling_of(photo.size(), wanted);
   sightglass::Preprocessing preprocessing = detail::preprocessing_of(wanted);
-  const torch::Tensor whole = sightglass::to_tensor(photo, preprocessing.size(scaled.height, scaled.width));
+  torch::Tensor whole = sightglass::to_tensor(photo, preprocessing.size(scaled.height, scaled.width));
   if (wanted.fit == Fit::stretch || wanted.fit == Fit::own_size) return whole;
   if (wanted.fit == Fit::crop) return detail::part_of(whole, cv::Rect(margin, input)).contiguous();
   const cv::Mat bars(input, CV_8UC3, cv::Scalar::all(114));  // Ultralytics' grey
-  const torch::Tensor boxed = sightglass::to_tensor(bars, preprocessing.size(input.height, input.width));
+  torch::Tensor boxed = sightglass::to_tensor(bars, preprocessing.size(input.height, input.width));
   detail::part_of(boxed, cv::Rect(margin, scaled)).copy_(whole);
   return boxed;
 }

@@ -16,7 +16,7 @@ TEST_CASE("the pointing game of docs/metrics.md counts pictures, beside its chan
 
   sg::Explanation map = sg::explain(net, input, net->layer4, sg::GradCam{}, 281);
   sg::PointingGame game;
-  game.add(map, 0, sg::Box{10, 10, 50, 40}, 64, 64);  // image 0; its object's box, in a picture of 64 by 64
+  game.add(map, 0, sg::Box{10, 10, 50, 40}, 64, 64);  // image 0; x, y, x, y of its object; the picture's height, width
   std::cout << game.hit_rate() << " of peaks in the box, by chance " << game.chance() << '\n';
 
   CHECK(game.chance() == Approx(40. * 30 / (64 * 64)));

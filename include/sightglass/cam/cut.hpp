@@ -21,10 +21,10 @@ class Runner;
 struct TargetEvidence;
 
 template <class Method, class = void>
-constexpr Tail tail_for = Tail::once;
+inline constexpr Tail tail_for = Tail::once;
 /// A method says so by `static constexpr Tail tail = Tail::again`.
 template <class Method>
-constexpr Tail tail_for<Method, std::void_t<decltype(Method::tail)>> = Method::tail;
+inline constexpr Tail tail_for<Method, std::void_t<decltype(Method::tail)>> = Method::tail;
 
 }  // namespace detail
 

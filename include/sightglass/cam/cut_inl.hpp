@@ -49,7 +49,10 @@ SIGHTGLASS_INLINE Cut Cut::with_target(const Target& target) const { return like
 
 SIGHTGLASS_INLINE detail::Runner& Cut::runner() const { return pass_->runner(); }
 
-SIGHTGLASS_INLINE Cut Cut::like_this(Cut other) const { return reshape_ == nullptr ? other : other.seen_by(reshape_); }
+SIGHTGLASS_INLINE Cut Cut::like_this(Cut other) const {
+  if (reshape_ == nullptr) return other;
+  return other.seen_by(reshape_);
+}
 
 SIGHTGLASS_INLINE at::Tensor Cut::output() const { return runner().output().detach(); }
 

@@ -15,9 +15,9 @@ namespace sightglass {
 namespace detail {
 
 template <class Method, class = void>
-constexpr bool has_weighted = false;
+inline constexpr bool has_weighted = false;
 template <class Method>
-constexpr bool
+inline constexpr bool
     has_weighted<Method, std::void_t<decltype(std::declval<const Method&>().weighted(std::declval<const Cut&>()))>> =
         true;
 

@@ -110,7 +110,7 @@ class Target {
 
   static Classes constant(int64_t index);
 
-  static Classes from_tensor(at::Tensor indices);
+  static Classes from_tensor(const at::Tensor& indices);
 
   /// Indices that have been checked, or that an output gave: a GPU is not waited for to look at them.
   static Classes known(at::Tensor indices);

@@ -138,7 +138,7 @@ SIGHTGLASS_INLINE Target::Classes Target::constant(int64_t index) {
   };
 }
 
-SIGHTGLASS_INLINE Target::Classes Target::from_tensor(at::Tensor indices) {
+SIGHTGLASS_INLINE Target::Classes Target::from_tensor(const at::Tensor& indices) {
   TORCH_CHECK(
       indices.defined() && indices.dim() == 1 && at::isIntegralType(indices.scalar_type(), false) &&
           indices.numel() > 0,

@@ -90,6 +90,7 @@ struct Axis {
     std::vector<double> factors = {1};
     if (3 * (last - first) <= count) factors = {1, 2, 5};
     std::vector<Tick> found;
+    // Whole numbers. NOLINTNEXTLINE(clang-analyzer-security.FloatLoopCounter)
     for (double exponent = std::ceil(first / every) * every; exponent <= last; exponent += every) {
       for (const double factor : factors) {
         const double value = factor * std::pow(10.0, exponent);

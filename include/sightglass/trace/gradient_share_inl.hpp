@@ -12,7 +12,7 @@ SIGHTGLASS_INLINE at::Tensor GradientShare::enter(const at::Tensor& input, const
   const auto tell = [shared = shared_, told](const at::Tensor& gradient) { shared->tell_input(gradient, told); };
   // Leaves stay leaves, so that autograd refuses to have them written. Such a view can be written by nobody.
   if (input.is_leaf() || input.retains_grad()) {
-    const at::Tensor own = view_with_graph(input);
+    at::Tensor own = view_with_graph(input);
     if (!own.requires_grad()) return input;
     on_gradient(own, tell);
     input_ = own;

@@ -44,7 +44,7 @@ void change_tensors(c10::IValue& value, Change&& change) {
       change_tensors(element, change);
       list.set(i, std::move(element));
     }
-    value = c10::IValue(std::move(list));
+    value = c10::IValue(list);
   } else if (value.isTuple()) {
     std::vector<c10::IValue> elements(value.toTupleRef().elements().begin(), value.toTupleRef().elements().end());
     for (c10::IValue& element : elements) change_tensors(element, change);
@@ -56,7 +56,7 @@ void change_tensors(c10::IValue& value, Change&& change) {
       change_tensors(element, change);
       dict.insert_or_assign(entry.key(), std::move(element));
     }
-    value = c10::IValue(std::move(dict));
+    value = c10::IValue(dict);
   }
 }
 

@@ -94,7 +94,7 @@ class ActivationStats : public StatsHistory {
   FitScope<ActivationStats> fit(int64_t first_batch) { return FitScope<ActivationStats>(*this, first_batch); }
 
  private:
-  ActivationStats(std::shared_ptr<torch::nn::Module> root, const ActivationStatsOptions& options, int);
+  ActivationStats(const std::shared_ptr<torch::nn::Module>& root, const ActivationStatsOptions& options, int);
 
   std::shared_ptr<void> watch();
 

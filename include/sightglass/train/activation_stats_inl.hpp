@@ -66,7 +66,7 @@ SIGHTGLASS_INLINE std::shared_ptr<void> ActivationStats::watch() {
   return watches;
 }
 
-SIGHTGLASS_INLINE ActivationStats::ActivationStats(std::shared_ptr<torch::nn::Module> root,
+SIGHTGLASS_INLINE ActivationStats::ActivationStats(const std::shared_ptr<torch::nn::Module>& root,
                                                    const ActivationStatsOptions& options, int)
     : layers_(options.layers_.of(root)),
       measure_(options.measure_),

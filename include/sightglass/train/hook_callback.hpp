@@ -101,7 +101,8 @@ class HookCallback {
   const std::vector<Layer>& layers() const { return layers_; }
 
  private:
-  HookCallback(std::shared_ptr<torch::nn::Module> root, Function function, const HookCallbackOptions& options, int);
+  HookCallback(const std::shared_ptr<torch::nn::Module>& root, Function function, const HookCallbackOptions& options,
+               int);
 
   std::shared_ptr<void> watch();
 

@@ -20,7 +20,7 @@ SIGHTGLASS_INLINE void HookCallback::after_fit() {
   if (options_.at_end() == AtEnd::keep) kept_ = watch();
 }
 
-SIGHTGLASS_INLINE HookCallback::HookCallback(std::shared_ptr<torch::nn::Module> root, Function function,
+SIGHTGLASS_INLINE HookCallback::HookCallback(const std::shared_ptr<torch::nn::Module>& root, Function function,
                                              const HookCallbackOptions& options, int)
     : options_(options),
       function_(std::move(function)),

@@ -47,7 +47,9 @@ SIGHTGLASS_INLINE std::vector<Layer> WatchedLayers::leaves_of(const std::shared_
     refused += (refused.empty() ? "\"" : ", \"") + layer.name() + "\" (" + layer.place().problem + ")";
     return false;
   });
-  if (!refused.empty()) TORCH_WARN("sightglass: these layers are not watched: ", refused);
+  if (!refused.empty()) {
+    TORCH_WARN("sightglass: these layers are not watched: ", refused);
+  }
   return chosen;
 }
 

@@ -23,7 +23,7 @@ SIGHTGLASS_INLINE at::Tensor AblationCam::weights(const Cut& cut) const {
         const at::Tensor gone = ablated.diagonal(first, 0, 1);  // channel first + j of row j: [*S, rows]
         gone.zero_();
         const uint32_t version = detail::version_of(ablated);
-        const at::Tensor scores = cut.scores_with(ablated, detail::of_image(image, last - first)).clone();
+        at::Tensor scores = cut.scores_with(ablated, detail::of_image(image, last - first)).clone();
         const bool written = ablated.is_inference() || detail::version_of(ablated) != version;
         if (written) {
           copies.drop();

@@ -27,7 +27,7 @@ SIGHTGLASS_INLINE at::Tensor Occlusion::operator()(const Cut& cut) const {
       variants.push_back(x[image].clone());
       part(variants.back(), 1, i, counts).fill_(baseline);
     }
-    const at::Tensor scores = cut.scores_of(at::stack(variants), detail::of_image(image, last - first));
+    at::Tensor scores = cut.scores_of(at::stack(variants), detail::of_image(image, last - first));
     const at::Tensor fall = y[image] - scores.to(y.dtype());
     for (int64_t i = first; i < last; ++i) {
       part(total[image], 0, i, counts).add_(fall[i - first]);

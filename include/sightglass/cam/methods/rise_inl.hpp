@@ -21,7 +21,7 @@ SIGHTGLASS_INLINE at::Tensor Rise::operator()(const Cut& cut) const {
         std::vector<at::Tensor> masks;
         for (int64_t i = first; i < last; ++i) masks.push_back(mask(x, seed + static_cast<uint64_t>(i)));
         const at::Tensor all = detail::moved_to(x.device(), at::stack(masks)).to(dtype);
-        const at::Tensor scores = cut.scores_of(detail::masked(all, x[image]), detail::of_image(image, last - first));
+        at::Tensor scores = cut.scores_of(detail::masked(all, x[image]), detail::of_image(image, last - first));
         const detail::WithoutAutocast without_autocast;
         maps[static_cast<size_t>(image)] += at::tensordot(scores.to(dtype), all, {0}, {0});
         return scores;

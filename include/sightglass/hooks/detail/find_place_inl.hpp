@@ -42,7 +42,7 @@ SIGHTGLASS_INLINE std::vector<OnPath> path_to(const std::shared_ptr<torch::nn::M
 }
 
 SIGHTGLASS_INLINE Callable callable_at(const std::vector<OnPath>& path, size_t at) {
-  if (const auto known = KnownTypes::global().find(*path[at].module)) return known;
+  if (auto known = KnownTypes::global().find(*path[at].module)) return known;
   if (is_plain_sequential(*path[at].module)) return callable_of_sequential();
   if (at == 0) return {};
   const auto parent = std::dynamic_pointer_cast<torch::nn::SequentialImpl>(path[at - 1].module);
@@ -129,15 +129,16 @@ SIGHTGLASS_INLINE Place PlaceFinder::find(const std::vector<OnPath>& path) {
 }
 
 SIGHTGLASS_INLINE std::optional<std::string> PlaceFinder::tied_to(const std::vector<OnPath>& path) {
-  const auto& module = path.back().module;
-  if (!MembersOf::children(*module).is_empty()) return std::nullopt;
+  const torch::nn::Module& module = *path.back().module;
+  if (!MembersOf::children(module).is_empty()) return std::nullopt;
   find_readers();
-  for (const auto& parameter : MembersOf::parameters(*module)) {
+  for (const auto& parameter : MembersOf::parameters(module)) {
     if (!parameter.value().defined()) continue;
     const auto readers = readers_.find(parameter.value().unsafeGetTensorImpl());
     if (readers == readers_.end()) continue;
     for (const Named& reader : readers->second) {
-      if (reader.value() != module && typeid(*reader.value()) == typeid(*module)) return reader.key();
+      const torch::nn::Module& other = *reader.value();
+      if (&other != &module && typeid(other) == typeid(module)) return reader.key();
     }
   }
   return std::nullopt;

@@ -137,7 +137,7 @@ void visit_tensors(T& value, Visit& visit) {
   } else if constexpr (std::is_same_v<Value, at::Tensor>) {
     visit(value);
   } else if constexpr (std::is_same_v<Value, torch::nn::utils::rnn::PackedSequence>) {
-    at::Tensor data = value.data();
+    at::Tensor data = value.data();  // NOLINT(performance-unnecessary-copy-initialization): `visit` may write
     visit(data);
   } else if constexpr (is_map<Value>::value) {
     for (auto& item : value) visit_tensors(item.second, visit);

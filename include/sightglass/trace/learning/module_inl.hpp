@@ -27,11 +27,9 @@ SIGHTGLASS_INLINE uint64_t training_flags(const std::vector<std::weak_ptr<torch:
 
 SIGHTGLASS_INLINE ModuleRunnable::ModuleRunnable(const std::shared_ptr<torch::nn::Module>& module, std::string name,
                                                  Callable callable)
-    : module_(module),
-      address_(module.get()),
-      name_(std::move(name)),
-      type_(c10::demangle(typeid(*module).name())),
-      callable_(std::move(callable)) {
+    : module_(module), address_(module.get()), name_(std::move(name)), callable_(std::move(callable)) {
+  const torch::nn::Module& known = *module;
+  type_ = c10::demangle(typeid(known).name());
   lives_with_ = module;
   if (module.use_count() == 0) {  // on the stack: its children tell how long it lives
     lent_ = std::shared_ptr<torch::nn::Module>(module.get(), [](torch::nn::Module*) {});

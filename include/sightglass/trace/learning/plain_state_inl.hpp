@@ -15,6 +15,7 @@ SIGHTGLASS_INLINE Extent allocation_of(const std::shared_ptr<torch::nn::Module>&
   auto* const begin = static_cast<unsigned char*>(dynamic_cast<void*>(module.get()));
   std::_Sp_counted_base<>* counts = nullptr;
   static_assert(sizeof(module) == 2 * sizeof(void*), "a pointer to the object, and one to the counts");
+  // NOLINTNEXTLINE(bugprone-sizeof-expression): the second of two pointers
   std::memcpy(&counts, reinterpret_cast<const unsigned char*>(&module) + sizeof(void*), sizeof(counts));
   if (counts == nullptr) return {};
   const std::string kind = typeid(*counts).name();

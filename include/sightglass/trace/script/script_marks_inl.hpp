@@ -82,7 +82,7 @@ SIGHTGLASS_INLINE void Marker::mark_block(jit::Block& block, Objects& objects, c
 SIGHTGLASS_INLINE void Marker::follow_attribute(const jit::Node& node, Objects& objects) {
   const auto parent = objects.find(node.input());
   if (parent == objects.end()) return;
-  const std::string name = node.s(c10::attr::name);
+  const std::string& name = node.s(c10::attr::name);
   const c10::IValue value = parent->second.module.attr(name);
   if (!value.isModule()) return;
   const std::string path = parent->second.path.empty() ? name : parent->second.path + "." + name;

@@ -77,7 +77,7 @@ SIGHTGLASS_INLINE Split::Split(const jit::Graph& marked, const c10::intrusive_pt
   std::shared_ptr<jit::Graph> graph = const_cast<jit::Graph&>(marked).copy();
   TORCH_CHECK(graph->inputs().size() == 2 && graph->outputs().size() == 1, "it has several inputs or outputs");
   inline_all(graph);
-  Freezer(*graph, self, values_);
+  const Freezer frozen(*graph, self, values_);
   jit::ConstantPropagation(graph);
   jit::EliminateDeadCode(graph);
   TORCH_CHECK(!graph->inputs().at(0)->hasUses(), "it assigns to an attribute, or hands a submodule on");

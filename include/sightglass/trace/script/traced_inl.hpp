@@ -40,7 +40,7 @@ SIGHTGLASS_INLINE Traced trace(const std::function<at::Tensor(const at::Tensor&)
   const c10::FunctionSchema* const reader = tape->reader_of_values();
   TORCH_CHECK(reader == nullptr, "its forward reads values (", reader->name(),
               "), by which it may take another way for another input");
-  return {traced.first->graph, std::move(self)};
+  return {traced.first->graph, self};
 }
 
 }  // namespace sightglass::detail

@@ -38,7 +38,7 @@ struct PickledStorage {
   c10::ScalarType dtype = c10::ScalarType::Undefined;  // where that type is not read here
   std::string key;
   int64_t count = 0;      // elements
-  std::string type = "";  // torch.FloatStorage
+  std::string type = {};  // torch.FloatStorage
 };
 struct PickledTensor {
   const PickledStorage* storage = nullptr;
