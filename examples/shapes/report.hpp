@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <cstdio>
 #include <string>
 
@@ -23,8 +22,8 @@ inline std::string percent(double share) {
   return text;
 }
 
-inline void say_drawn(int64_t pictures, const Clock& since) {
-  std::printf("drew %d pictures to train on in %.1f s\n", static_cast<int>(pictures), since.seconds());
+inline void say_drawn(int pictures, const Clock& since) {
+  std::printf("drew %d pictures to train on in %.1f s\n", pictures, since.seconds());
 }
 
 inline void say_trained(const Clock& since) { std::printf("trained in %.1f s\n", since.seconds()); }

@@ -5,6 +5,7 @@
 #include <opencv2/imgproc.hpp>
 #include <sightglass/opencv/preprocessing.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -19,6 +20,7 @@ constexpr int scene_side = 224;  // of a picture, what `explain` resizes to by d
 inline std::vector<drawing::Scene> draw_scenes(cv::RNG& random, int side, int count) {
   const int classes = static_cast<int>(drawing::class_names().size());
   std::vector<drawing::Scene> scenes;
+  scenes.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) scenes.push_back(drawing::draw(random, side, i % classes));
   return scenes;
 }
@@ -26,6 +28,7 @@ inline std::vector<drawing::Scene> draw_scenes(cv::RNG& random, int side, int co
 /// Pictures of two to four objects each.
 inline std::vector<drawing::Scene> draw_scenes_of_several(cv::RNG& random, int count) {
   std::vector<drawing::Scene> scenes;
+  scenes.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) scenes.push_back(drawing::draw_several(random, scene_side));
   return scenes;
 }
@@ -34,6 +37,7 @@ inline std::vector<drawing::Scene> draw_scenes_of_several(cv::RNG& random, int c
 inline torch::Tensor input_of(const std::vector<drawing::Scene>& scenes,
                               const sightglass::Preprocessing& preprocessing) {
   std::vector<torch::Tensor> inputs;
+  inputs.reserve(scenes.size());
   for (const drawing::Scene& scene : scenes) inputs.push_back(sightglass::to_tensor(scene.picture, preprocessing));
   return torch::cat(inputs);
 }

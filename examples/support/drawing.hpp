@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -245,8 +246,8 @@ inline std::vector<Pose> poses_apart(cv::RNG& random, int side, int count) {
 
 // Classes in random order.
 inline std::vector<int> shuffled_labels(cv::RNG& random) {
-  std::vector<int> labels;
-  for (int label = 0; label < static_cast<int>(class_names().size()); ++label) labels.push_back(label);
+  std::vector<int> labels(class_names().size());
+  std::iota(labels.begin(), labels.end(), 0);
   for (int i = static_cast<int>(labels.size()) - 1; i > 0; --i)
     std::swap(labels[static_cast<size_t>(i)], labels[static_cast<size_t>(random.uniform(0, i + 1))]);
   return labels;
