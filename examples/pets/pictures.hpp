@@ -118,7 +118,7 @@ inline PictureSet drawn_pictures(size_t count, int size, uint64_t seed) {
       cv::RNG random(mixed({seed, i}));
       return drawing::draw(random, size, label);
     };
-    const cv::Rect box = draw().box;
+    const cv::Rect box = draw().objects.front().box;
     set.items.push_back({"shape " + std::to_string(i), label, [draw] { return draw().picture; },
                          sightglass::Box{box.x, box.y, box.x + box.width, box.y + box.height}});
   }

@@ -14,6 +14,7 @@
 #include <sstream>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "support/shapes_net.hpp"
 
@@ -73,14 +74,17 @@ class ScriptWriter {
     return with_forward(module("AvgPool2d"), "torch.avg_pool2d(x, " + list(*layer.options.kernel_size()) + ")");
   }
 
-  /// A container of the kinds of layers above, with the same names, "0", "1", ...
-  torch::jit::Module sequential(const torch::nn::SequentialImpl& layers) const {
+  /// A container of the kinds of layers above, with the same names, "0", "1", ..., and of further modules behind them.
+  torch::jit::Module sequential(const torch::nn::SequentialImpl& layers,
+                                const std::vector<torch::jit::Module>& further = {}) const {
     torch::jit::Module made = module("Sequential");
     std::string source = "def forward(self, x):\n";
-    for (const auto& child : layers.named_children()) {
-      made.register_module(child.key(), any(*child.value()));
-      source += "  x = getattr(self, \"" + child.key() + "\").forward(x)\n";
-    }
+    const auto add_layer = [&](const std::string& name, const torch::jit::Module& layer) {
+      made.register_module(name, layer);
+      source += "  x = getattr(self, \"" + name + "\").forward(x)\n";
+    };
+    for (const auto& child : layers.named_children()) add_layer(child.key(), any(*child.value()));
+    for (const torch::jit::Module& layer : further) add_layer(std::to_string(made.children().size()), layer);
     made.define(source + "  return x\n");
     return made;
   }

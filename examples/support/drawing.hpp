@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
-// Pictures for `shapes`: one object of a known class at a known place, over a textured background with marks that
-// belong to no class.
+// Pictures for `shapes`: objects of known classes at known places, over a textured background with marks that belong to
+// no class.
 namespace drawing {
 
 /// The classes; an object's `label` is an index in them.
@@ -19,12 +21,17 @@ inline const std::vector<std::string>& class_names() {
   return names;
 }
 
+/// Something of a class in a picture.
+struct Object {
+  cv::Mat mask;  // 8-bit, 255 on the object
+  cv::Rect box;  // around the object
+  int label = 0;
+};
+
 /// A picture, and what is in it.
 struct Scene {
   cv::Mat picture;  // 8-bit BGR
-  cv::Mat mask;     // 8-bit, 255 on the object
-  cv::Rect box;     // around the object
-  int label = 0;
+  std::vector<Object> objects;
 };
 
 namespace detail {
@@ -161,20 +168,23 @@ inline cv::Point2d object_centre(cv::RNG& random, int side, double radius) {
   return centre;
 }
 
-// The object's mask: its outlines, turned and enlarged.
-inline cv::Mat object_mask(cv::RNG& random, int side, int label) {
-  const double radius = random.uniform(28.0, 46.0);
-  const double angle = random.uniform(0.0, 2 * CV_PI);
-  const cv::Point2d centre = object_centre(random, side, radius);
+// How an object lies in its picture.
+struct Pose {
+  cv::Point2d centre;
+  double radius = 0;
+  double angle = 0;
+};
 
+// The object's mask: its outlines, turned and enlarged.
+inline cv::Mat object_mask(int side, int label, const Pose& pose) {
   constexpr int fraction_bits = 4;
+  const double cosine = std::cos(pose.angle), sine = std::sin(pose.angle);
   std::vector<std::vector<cv::Point>> outlines;
   for (const Contour& contour : contours(label)) {
     std::vector<cv::Point>& outline = outlines.emplace_back();
     for (const cv::Point2d& p : contour) {
-      const cv::Point2d turned(p.x * std::cos(angle) - p.y * std::sin(angle),
-                               p.x * std::sin(angle) + p.y * std::cos(angle));
-      outline.emplace_back((centre + radius * turned) * (1 << fraction_bits));
+      const cv::Point2d turned(p.x * cosine - p.y * sine, p.x * sine + p.y * cosine);
+      outline.emplace_back((pose.centre + pose.radius * turned) * (1 << fraction_bits));
     }
   }
   cv::Mat mask = cv::Mat::zeros(side, side, CV_8UC1);
@@ -191,25 +201,89 @@ inline cv::Scalar object_colour(cv::RNG& random, const cv::Mat& picture, const c
   return chosen;
 }
 
+inline void add_object(cv::RNG& random, cv::Mat& picture, int label, const Pose& pose, Scene& scene) {
+  const cv::Mat mask = object_mask(picture.rows, label, pose);
+  picture.setTo(object_colour(random, picture, mask), mask);
+  scene.objects.push_back({mask, cv::boundingRect(mask), label});
+}
+
+// As a camera would see it: a little blurred, with grain.
+inline cv::Mat photographed(cv::RNG& random, cv::Mat& picture) {
+  cv::GaussianBlur(picture, picture, {3, 3}, 0);
+  cv::Mat grain(picture.size(), CV_32FC3);
+  random.fill(grain, cv::RNG::NORMAL, 0.0, 8.0);
+  picture += grain;
+  cv::Mat photo;
+  picture.convertTo(photo, CV_8U);
+  return photo;
+}
+
+// Poses of objects whose boxes do not touch.
+inline std::vector<Pose> poses_apart(cv::RNG& random, int side, int count) {
+  constexpr double gap = 4;
+  std::vector<Pose> poses(static_cast<size_t>(count));
+  for (Pose& pose : poses) {
+    pose.radius = random.uniform(22.0, 34.0);
+    pose.angle = random.uniform(0.0, 2 * CV_PI);
+  }
+  const auto are_apart = [&] {
+    for (size_t i = 0; i < poses.size(); ++i)
+      for (size_t j = 0; j < i; ++j) {
+        const cv::Point2d between = poses[i].centre - poses[j].centre;
+        const double needed = poses[i].radius + poses[j].radius + gap;
+        if (std::max(std::abs(between.x), std::abs(between.y)) < needed) return false;
+      }
+    return true;
+  };
+  do {
+    for (Pose& pose : poses) {
+      pose.centre.x = random.uniform(pose.radius + 2, side - pose.radius - 2);
+      pose.centre.y = random.uniform(pose.radius + 2, side - pose.radius - 2);
+    }
+  } while (!are_apart());
+  return poses;
+}
+
+// Classes in random order.
+inline std::vector<int> shuffled_labels(cv::RNG& random) {
+  std::vector<int> labels(class_names().size());
+  std::iota(labels.begin(), labels.end(), 0);
+  for (int i = static_cast<int>(labels.size()) - 1; i > 0; --i)
+    std::swap(labels[static_cast<size_t>(i)], labels[static_cast<size_t>(random.uniform(0, i + 1))]);
+  return labels;
+}
+
+inline cv::Mat crowded_background(cv::RNG& random, int side) {
+  cv::Mat picture = background(random, side);
+  draw_distractors(random, picture, side * side / (224.0 * 224.0));
+  return picture;
+}
+
 }  // namespace detail
 
 /// Draws a picture of `side` x `side` pixels with an object of class `label`, 56 to 92 pixels wide before it is turned.
 /// In a picture of 224 x 224 it never lies over the middle. The same `random` gives the same picture.
 inline Scene draw(cv::RNG& random, int side, int label) {
-  cv::Mat picture = detail::background(random, side);
-  detail::draw_distractors(random, picture, side * side / (224.0 * 224.0));
-
+  cv::Mat picture = detail::crowded_background(random, side);
+  detail::Pose pose;
+  pose.radius = random.uniform(28.0, 46.0);
+  pose.angle = random.uniform(0.0, 2 * CV_PI);
+  pose.centre = detail::object_centre(random, side, pose.radius);
   Scene scene;
-  scene.label = label;
-  scene.mask = detail::object_mask(random, side, label);
-  scene.box = cv::boundingRect(scene.mask);
-  picture.setTo(detail::object_colour(random, picture, scene.mask), scene.mask);
+  detail::add_object(random, picture, label, pose, scene);
+  scene.picture = detail::photographed(random, picture);
+  return scene;
+}
 
-  cv::GaussianBlur(picture, picture, {3, 3}, 0);
-  cv::Mat grain(picture.size(), CV_32FC3);
-  random.fill(grain, cv::RNG::NORMAL, 0.0, 8.0);
-  picture += grain;
-  picture.convertTo(scene.picture, CV_8U);
+/// Draws two to four objects of different classes, 44 to 68 pixels wide before they are turned, whose boxes do not
+/// touch. `side` is 200 pixels at least, else there is no room. The same `random` gives the same picture.
+inline Scene draw_several(cv::RNG& random, int side) {
+  cv::Mat picture = detail::crowded_background(random, side);
+  const std::vector<detail::Pose> poses = detail::poses_apart(random, side, random.uniform(2, 5));
+  const std::vector<int> labels = detail::shuffled_labels(random);
+  Scene scene;
+  for (size_t i = 0; i < poses.size(); ++i) detail::add_object(random, picture, labels[i], poses[i], scene);
+  scene.picture = detail::photographed(random, picture);
   return scene;
 }
 

@@ -11,6 +11,29 @@ namespace support {
 
 constexpr int64_t shapes_channels = 64;
 
+/// Appends a convolution of 3 x 3 places, a batch norm and a ReLU.
+inline void add_convolution(torch::nn::Sequential& layers, int64_t from, int64_t to) {
+  layers->push_back(torch::nn::Conv2d(torch::nn::Conv2dOptions(from, to, 3).padding(1).bias(false)));
+  layers->push_back(torch::nn::BatchNorm2d(to));
+  layers->push_back(torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)));
+}
+
+/// Appends one of the three stages of `shapes_features`, 0 to 2.
+inline void add_shapes_stage(torch::nn::Sequential& layers, int stage) {
+  if (stage == 0) {
+    layers->push_back(torch::nn::AvgPool2d(4));
+    add_convolution(layers, 3, 16);
+    return;
+  }
+  layers->push_back(torch::nn::MaxPool2d(2));
+  if (stage == 1) {
+    add_convolution(layers, 16, 32);
+  } else {
+    add_convolution(layers, 32, shapes_channels);
+    add_convolution(layers, shapes_channels, shapes_channels);
+  }
+}
+
 /// The convolutions of `shapes`: `[N, 3, H, W]` to `[N, shapes_channels, H / 16, W / 16]`.
 ///
 /// Pictures are seen at a quarter of their size, and places are halved twice, by pooling and not by strides: an element
@@ -18,18 +41,7 @@ constexpr int64_t shapes_channels = 64;
 /// object.
 inline torch::nn::Sequential shapes_features() {
   torch::nn::Sequential features;
-  const auto add_block = [&](int64_t from, int64_t to) {
-    features->push_back(torch::nn::Conv2d(torch::nn::Conv2dOptions(from, to, 3).padding(1).bias(false)));
-    features->push_back(torch::nn::BatchNorm2d(to));
-    features->push_back(torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)));
-  };
-  features->push_back(torch::nn::AvgPool2d(4));
-  add_block(3, 16);
-  features->push_back(torch::nn::MaxPool2d(2));
-  add_block(16, 32);
-  features->push_back(torch::nn::MaxPool2d(2));
-  add_block(32, shapes_channels);
-  add_block(shapes_channels, shapes_channels);
+  for (int stage = 0; stage < 3; ++stage) add_shapes_stage(features, stage);
   return features;
 }
 

@@ -53,7 +53,7 @@ struct Pictures {
     for (int i = 0; i < count; ++i) {
       const drawing::Scene scene = drawing::draw(random, side, i % static_cast<int>(drawing::class_names().size()));
       drawn.push_back(sg::to_tensor(scene.picture, sg::imagenet(side)));
-      labels[i] = scene.label;
+      labels[i] = scene.objects.front().label;
     }
     inputs = torch::cat(drawn);
   }

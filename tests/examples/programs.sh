@@ -43,6 +43,30 @@ pictures=(s/pictures/*.png)
 [ "${#pictures[@]}" -ge 8 ] || fail "shapes wrote ${#pictures[@]} pictures"
 one=${pictures[0]} two=${pictures[1]}
 
+# shapes --detect and --segment: explain takes their files for what they are.
+expect 0 "$shapes" --detect --out sd --epochs 2 --pictures 64 --threads 1
+has out "objects found"
+has out "other boxes"
+has out "chance"
+for file in sd/grid.png sd/shapes.pt sd/labels.txt; do exists "$file"; done
+scenes=(sd/pictures/*.png)
+expect 0 "$explain" sd/shapes.pt "${scenes[0]}" --score 0 --json --out found.png
+lines out 10
+for part in '"layer":"model.14"' '"method":"layer-cam"' '"label":"' '"box":[' '"inside":0.'; do has out "$part"; done
+lacks out '"label":null'
+expect 0 "$explain" sd/shapes.pt "${scenes[0]}" --score 1 --out found.png
+has out "prepared as for Ultralytics (224 x 224, letterbox, values 0 to 1)"
+has out "nothing found"
+expect 0 "$shapes" --segment --out ss --epochs 2 --pictures 64 --threads 1
+has out "mean IoU"
+has out "other boxes"
+for file in ss/grid.png ss/shapes.pt ss/labels.txt; do exists "$file"; done
+expect 0 "$explain" ss/shapes.pt "${scenes[0]}" --labels ss/labels.txt --json --out seen.png
+lines out 1
+for part in '"layer":"encoder3"' '"pixels":' '"label":"'; do has out "$part"; done
+expect 2 "$shapes" --detect --segment
+is_one_clear_line
+
 # One picture: top five, the map drawn over it.
 expect 0 "$explain" s/shapes.pt "$one" --labels s/labels.txt --out one.png
 has out "circle"
