@@ -98,7 +98,8 @@ inline std::vector<Answer> answer_all(const sightglass::Pass& pass, const std::v
   return answers;
 }
 
-/// The same of all layers as one map, the maximum of theirs: a thing of whatever size is seen at one of them.
+/// The same of all layers as one map of the input's size, the maximum of theirs: a thing of whatever size is seen at
+/// one of them.
 inline std::vector<Answer> answer_fused(const sightglass::Pass& pass, const std::vector<const Method*>& methods,
                                         const std::vector<Question>& questions) {
   std::string names = pass.layer_name(0);
@@ -110,7 +111,8 @@ inline std::vector<Answer> answer_fused(const sightglass::Pass& pass, const std:
       answers.push_back(answer(names, method, question, [&] {
         std::vector<sightglass::Explanation> each;
         for (size_t i = 0; i < pass.size(); ++i) each.push_back(method->explain(pass, i, question.target));
-        return each.size() == 1 ? each.front() : sightglass::fuse(each, sightglass::Fusion::max);
+        return each.size() == 1 ? each.front()
+                                : sightglass::fuse(each, sightglass::Fusion::peaks, each.front().input_size());
       }));
   return answers;
 }

@@ -94,9 +94,10 @@ Segmentation
 Detection
   Of a detector each thing that it finds gets a map of its own, ten at most, with its box; --target
   asks for those of a class. Known are the layouts that Ultralytics' exports have, and torchvision's
-  scripted detectors. The method is layer-cam, at the layers that the boxes are made of, fused by
-  their maximum, unless --layer names others. JSON has box ([x0, y0, x1, y1], pixels of the picture
-  as shown) and inside, the share of the map in it; where nothing is found, status nothing_found.
+  scripted detectors. The method is layer-cam, at the layers that the boxes are made of, each map
+  by its peak and the greatest of them, at the input's size, unless --layer names others. JSON has
+  box ([x0, y0, x1, y1], pixels of the picture as shown) and inside, the share of the map in it;
+  where nothing is found, status nothing_found.
 
 Models of several inputs and outputs
   The picture is what forward takes first, of those that --input does not name; a list gets it

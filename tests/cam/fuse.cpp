@@ -47,8 +47,24 @@ TEST_CASE("smaller maps are enlarged to the largest") {
   CHECK(sg::fuse(both).map().allclose(torch::tensor({{.5f, .125f, .375f, 1.f}})));
 }
 
+TEST_CASE("maps by their peaks: enlarged, divided by their greatest value, so that what is 0 stays so") {
+  // (0 3 0) enlarged to six places is (0 .75 2.25 2.25 .75 0), (2 4 4) is (2 2.5 3.5 4 4 4).
+  const std::vector<sg::Explanation> both{explanation(torch::tensor({{0.f, 3.f, 0.f}})),
+                                          explanation(torch::tensor({{2.f, 4.f, 4.f}}))};
+  CHECK(sg::fuse({both[0]}, sg::Fusion::peaks, {6})
+            .map()
+            .allclose(torch::tensor({{0.f, 1.f / 3, 1.f, 1.f, 1.f / 3, 0.f}})));
+  CHECK(sg::fuse(both, sg::Fusion::peaks, {6}).map().allclose(torch::tensor({{.5f, .625f, 1.f, 1.f, 1.f, 1.f}})));
+  CHECK(sg::fuse(both, sg::Fusion::peaks).map().allclose(torch::tensor({{.5f, 1.f, 1.f}})));
+  CHECK(sg::fuse({explanation(torch::tensor({{-1.f, 0.f}}))}, sg::Fusion::peaks)
+            .map()
+            .equal(torch::tensor({{-1.f, 0.f}})));
+  CHECK_THROWS_WITH(sg::fuse(both, sg::Fusion::peaks, {6, 6}), ContainsSubstring("size: got [6, 6]"));
+}
+
 TEST_CASE("constant maps fuse to 0, never NaN") {
-  for (const sg::Fusion fusion : {sg::Fusion::mean, sg::Fusion::max, sg::Fusion::product, sg::Fusion::tanh}) {
+  for (const sg::Fusion fusion :
+       {sg::Fusion::mean, sg::Fusion::max, sg::Fusion::peaks, sg::Fusion::product, sg::Fusion::tanh}) {
     const std::vector<sg::Explanation> both(2, explanation(torch::zeros({1, 2, 2})));
     CHECK(sg::fuse(both, fusion).map().equal(torch::zeros({1, 2, 2})));
   }
