@@ -104,7 +104,8 @@ TEST_CASE("smoothing, fusion, factorisation and many layers of one pass give on 
                               pass.explain(1, sg::EigenSmoothed<sg::LayerCam>{}, classes()).map()};
     const std::vector<sg::Explanation> each{pass.explain(0, sg::LayerCam{}, classes()),
                                             pass.explain(1, sg::LayerCam{}, classes())};
-    for (const sg::Fusion fusion : {sg::Fusion::mean, sg::Fusion::max, sg::Fusion::peaks, sg::Fusion::tanh, sg::Fusion::product}) {
+    for (const sg::Fusion fusion :
+         {sg::Fusion::mean, sg::Fusion::max, sg::Fusion::peaks, sg::Fusion::tanh, sg::Fusion::product}) {
       found.push_back(sg::fuse(each, fusion).map());
     }
     pass.explain(
