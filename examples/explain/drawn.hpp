@@ -14,6 +14,7 @@
 #include "answers.hpp"
 #include "series.hpp"
 #include "volume.hpp"
+#include "support/outline.hpp"
 
 namespace support {
 
@@ -88,9 +89,7 @@ inline cv::Mat region_over(const Picture& picture, const torch::Tensor& mask, co
   cv::Mat drawn = in_colour(picture.photo()), part = drawn(shown), tinted;
   cv::addWeighted(part, 0.45, cv::Mat(part.size(), part.type(), colour), 0.55, 0, tinted);
   tinted.copyTo(part, region);
-  cv::Mat inner;
-  cv::erode(region, inner, cv::Mat());
-  part.setTo(cv::Scalar::all(255), region & ~inner);
+  draw_outline(part, region);
   return drawn;
 }
 

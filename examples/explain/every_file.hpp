@@ -66,7 +66,7 @@ class EveryFile {
  private:
   /// What comes of one file.
   struct Outcome {
-    std::vector<std::string> warnings;  // of reading it
+    std::vector<std::string> warnings;
     std::vector<Result> results;
     std::string failure;
   };
@@ -96,12 +96,13 @@ class EveryFile {
 
   /// Files on all processors, one after the other, until the explainer is settled; they are taken off `numbers`.
   void one_after_the_other(std::vector<size_t>& numbers) {
-    const bool optimise = numbers.size() >= many;
+    bool to_optimise = numbers.size() >= many;
     size_t done = 0;
-    for (bool optimised = false, ready = false; done < numbers.size() && !ready && !Interrupt::asked(); ++done) {
-      ready = explainer_.is_settled() && (optimised || !optimise);
-      if (ready) break;
-      if (explainer_.is_settled() && !std::exchange(optimised, true)) explainer_.optimise();
+    for (; done < numbers.size() && !Interrupt::asked(); ++done) {
+      if (explainer_.is_settled()) {
+        if (!std::exchange(to_optimise, false)) break;
+        explainer_.optimise();  // made while the next one is explained
+      }
       take(numbers[done], outcome_of(numbers[done], explainer_));
     }
     numbers.erase(numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(done));
@@ -128,14 +129,13 @@ class EveryFile {
     Warnings warnings;
     try {
       const Input input = read_input(files_[file], wanted_, options_.pictures.image());
-      outcome.warnings = warnings.taken();
       outcome.results = explainer.explain(input);
     } catch (const UsageError&) {
       throw;
     } catch (const std::exception& error) {
       outcome.failure = one_line(error);
     }
-    for (std::string& warning : warnings.taken()) outcome.warnings.push_back(std::move(warning));
+    outcome.warnings = warnings.taken();
     return outcome;
   }
 

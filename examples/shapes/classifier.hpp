@@ -126,7 +126,9 @@ inline void run_classifier(const ShapesOptions& options, cv::RNG& held_out) {
   evaluate(net, held_out);
   const std::vector<drawing::Scene> scenes = draw_scenes(held_out, scene_side, 16);
   write_results(options.out, scenes,
-                {explained_grid(net, scenes), drawing::class_names(), to_torchscript(net), "", "",
+                {explained_grid(net, scenes),
+                 {drawing::class_names(), "", ""},
+                 to_torchscript(net),
                  input_of(scenes, sightglass::imagenet(scene_side)),
                  [&](const torch::Tensor& input) { return net->forward(input); }});
 }

@@ -13,7 +13,6 @@
 #include "object_maps.hpp"
 #include "options.hpp"
 #include "report.hpp"
-#include "results.hpp"
 #include "scenes.hpp"
 #include "training.hpp"
 
@@ -166,13 +165,9 @@ class ExplainedDetector {
 
 /// Trains a detector, evaluates its maps and writes all there is.
 inline void run_detector(const ShapesOptions& options, cv::RNG& held_out) {
-  DetectorNet net = trained_detector(options);
+  const DetectorNet net = trained_detector(options);
   ExplainedDetector explained(net);
-  evaluate_maps(explained, held_out);
-  const std::vector<drawing::Scene> scenes = draw_scenes_of_several(held_out, shown_scenes);
-  write_results(options.out, scenes,
-                {grid_of_maps(explained, scenes), drawing::class_names(), to_torchscript(net), detector_config(), "",
-                 ExplainedDetector::input(scenes), [&](const torch::Tensor& input) { return net->forward(input); }});
+  evaluate_and_write(options.out, net, explained, {drawing::class_names(), detector_config(), ""}, held_out);
 }
 
 }  // namespace support

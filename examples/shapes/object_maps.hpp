@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "report.hpp"
+#include "results.hpp"
 #include "scenes.hpp"
+#include "support/preparation.hpp"
 #include "support/progress.hpp"
 
 // Maps of objects that stand beside others.
@@ -56,10 +58,8 @@ struct BoxShares {
 inline BoxShares shares_of_map(const sightglass::Explanation& map, const drawing::Scene& scene, size_t object) {
   const torch::Tensor seen = map.resized(scene.picture.rows, scene.picture.cols)[0].clamp_min(0);
   const double all = seen.sum().item<double>();
-  return {scene, object, [&](const cv::Rect& box) {
-            const torch::Tensor part = seen.slice(0, box.y, box.y + box.height).slice(1, box.x, box.x + box.width);
-            return all > 0 ? part.sum().item<double>() / all : 0;
-          }};
+  return {scene, object,
+          [&](const cv::Rect& box) { return all > 0 ? detail::part_of(seen, box).sum().item<double>() / all : 0; }};
 }
 
 /// Of the place where a map is highest; a blank one has none.
@@ -162,6 +162,17 @@ cv::Mat grid_of_maps(Explained& explained, const std::vector<drawing::Scene>& sc
     }
   }
   return sightglass::grid(tiles, sightglass::GridOptions().columns(2 * (1 + static_cast<int>(most))));
+}
+
+/// Evaluates the maps of what a trained network finds, and writes all there is.
+template <class Net, class Explained>
+void evaluate_and_write(const fs::path& folder, Net net, Explained& explained, const NetworkNotes& notes,
+                        cv::RNG& held_out) {
+  evaluate_maps(explained, held_out);
+  const std::vector<drawing::Scene> scenes = draw_scenes_of_several(held_out, shown_scenes);
+  write_results(folder, scenes,
+                {grid_of_maps(explained, scenes), notes, to_torchscript(net), Explained::input(scenes),
+                 [&](const torch::Tensor& input) { return net->forward(input); }});
 }
 
 }  // namespace support

@@ -14,14 +14,19 @@
 
 namespace support {
 
+/// What `explain` is to know of a network.
+struct NetworkNotes {
+  std::vector<std::string> labels;
+  std::string config;  // the text of the script's `config.txt`; empty: it has none
+  std::string method;  // which `explain` is to be given; empty: its own choice
+};
+
 /// What `shapes` leaves on disk beside the pictures.
 struct Results {
   cv::Mat grid;
-  std::vector<std::string> labels;
+  NetworkNotes notes;
   torch::jit::Module script;
-  std::string config;   // the text of the script's `config.txt`; empty: it has none
-  std::string method;   // which `explain` is to be given; empty: its own choice
-  torch::Tensor input;  // of the pictures
+  torch::Tensor input;                                               // of the pictures
   std::function<torch::Tensor(const torch::Tensor& input)> forward;  // of the network that the script was made of
 };
 
@@ -30,7 +35,7 @@ namespace detail {
 /// The trained network as a TorchScript file; says how far its scores are from the network's own.
 inline void save_network(const Results& results, const fs::path& path) {
   torch::jit::ExtraFilesMap beside_it;
-  if (!results.config.empty()) beside_it["config.txt"] = results.config;
+  if (!results.notes.config.empty()) beside_it["config.txt"] = results.notes.config;
   write_whole(path, [&](const std::string& beside) { results.script.save(beside, beside_it); });
   const torch::NoGradGuard no_gradients;
   torch::jit::Module script = torch::jit::load(path.string());
@@ -59,15 +64,15 @@ inline void write_results(const fs::path& folder, const std::vector<drawing::Sce
   std::printf("\n%s: %zu held-out pictures and their maps\n", grid.c_str(), scenes.size());
 
   std::string lines;
-  for (const std::string& name : results.labels) lines += name + "\n";
+  for (const std::string& name : results.notes.labels) lines += name + "\n";
   write_whole(labels, lines);
   detail::save_network(results, network);
 
   for (size_t i = 0; i < scenes.size(); ++i)
     write_picture(folder / "pictures" / detail::picture_name(i, scenes[i]), scenes[i].picture);
   std::string options;
-  if (results.config.empty()) options += " --labels " + labels.string();  // else the network's file has them
-  if (!results.method.empty()) options += " --method " + results.method;
+  if (results.notes.config.empty()) options += " --labels " + labels.string();  // else the network's file has them
+  if (!results.notes.method.empty()) options += " --method " + results.notes.method;
   std::printf("try: explain %s %s%s\n", network.c_str(),
               (folder / "pictures" / detail::picture_name(0, scenes.front())).c_str(), options.c_str());
 }

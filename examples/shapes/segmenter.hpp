@@ -10,10 +10,10 @@
 #include "object_maps.hpp"
 #include "options.hpp"
 #include "report.hpp"
-#include "results.hpp"
 #include "scenes.hpp"
 #include "segmenter_net.hpp"
 #include "training.hpp"
+#include "support/outline.hpp"
 
 // `shapes --segment`.
 namespace support {
@@ -94,7 +94,9 @@ class ExplainedSegmenter {
       const torch::Tensor region = seen.eq(index), truth = classes.eq(index);
       shared_[index] += (region & truth).sum();
       either_[index] += (region | truth).sum();
-      if (index > 0) draw_outline(found.drawn, region);
+      if (index == 0) continue;
+      const torch::Tensor bytes = region.to(torch::kByte).mul(255).contiguous();
+      draw_outline(found.drawn, cv::Mat(found.drawn.rows, found.drawn.cols, CV_8UC1, bytes.data_ptr()));
     }
     for (size_t i = 0; i < scene.objects.size(); ++i) {
       const int64_t index = 1 + scene.objects[i].label;
@@ -115,14 +117,6 @@ class ExplainedSegmenter {
   }
 
  private:
-  static void draw_outline(cv::Mat& drawn, const torch::Tensor& region) {
-    const torch::Tensor bytes = region.to(torch::kByte).mul(255).contiguous();
-    const cv::Mat mask(drawn.rows, drawn.cols, CV_8UC1, bytes.data_ptr());
-    cv::Mat inner;
-    cv::erode(mask, inner, cv::Mat());
-    drawn.setTo(cv::Scalar(255, 255, 255), mask & ~inner);
-  }
-
   SegmenterNet net_;
   sightglass::Model model_;
   torch::Tensor shared_, either_;  // pixels of each class, seen and true: both, and one at least
@@ -131,13 +125,9 @@ class ExplainedSegmenter {
 
 /// Trains a segmenter, evaluates its maps and writes all there is.
 inline void run_segmenter(const ShapesOptions& options, cv::RNG& held_out) {
-  SegmenterNet net = trained_segmenter(options);
+  const SegmenterNet net = trained_segmenter(options);
   ExplainedSegmenter explained(net);
-  evaluate_maps(explained, held_out);
-  const std::vector<drawing::Scene> scenes = draw_scenes_of_several(held_out, shown_scenes);
-  write_results(options.out, scenes,
-                {grid_of_maps(explained, scenes), segmenter_classes(), to_torchscript(net), "", "layer-cam",
-                 ExplainedSegmenter::input(scenes), [&](const torch::Tensor& input) { return net->forward(input); }});
+  evaluate_and_write(options.out, net, explained, {segmenter_classes(), "", "layer-cam"}, held_out);
 }
 
 }  // namespace support
