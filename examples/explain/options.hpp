@@ -134,7 +134,9 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
   auto app = std::make_unique<CLI::App>(detail::description, "explain");
   app->footer(detail::footer);
   app->get_formatter()->column_width(30);
-  app->add_option("MODEL", options.model, "TorchScript file, as torch.jit.script or trace saves it")->type_name("");
+  app->add_option("MODEL", options.model,
+                  "TorchScript file, as torch.jit.script or trace saves it, or exported program (.pt2)")
+      ->type_name("");
   app->add_option("IMAGE", options.inputs, "Pictures, folders of pictures, or .npy arrays")->type_name("");
   app->add_option("--layer", options.layers,
                   "Layers, by their path in the model [the last spatial one; of a segmenter the encoder's last]")

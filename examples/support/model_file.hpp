@@ -1,6 +1,7 @@
 #pragma once
 
 #include <c10/util/Exception.h>
+#include <sightglass/exported.hpp>
 #include <sightglass/model/torchvision_operators.hpp>
 #include <sightglass/weights/file_kind.hpp>
 #include <sightglass/weights/saved_module.hpp>
@@ -40,15 +41,12 @@ inline std::string what_it_is(const std::string& path) {
   if (!remedy.empty()) return is + remedy;
   switch (kind) {
     case FileKind::torch_script:
+    case FileKind::exported_program:
     case FileKind::unknown:
       return "";
     case FileKind::torch_save:
     case FileKind::torch_save_legacy:
       return saved_thing(path);
-    case FileKind::exported_program:
-      return is +
-             "in Python: torch.jit.trace(torch.export.load(\"model.pt2\").module(), torch.rand(1, 3, 224, "
-             "224)).save(\"model.pt\")";
     case FileKind::safetensors:
       return "is a safetensors file, which holds weights, not the network itself; in Python: build the network, load "
              "them, then torch.jit.script(model.eval()).save(\"model.pt\")";
@@ -93,13 +91,19 @@ inline std::string why_not_loaded(const std::exception& error) {
 
 }  // namespace detail
 
-/// Loads a TorchScript file, ready to be explained: on the CPU, in evaluation mode.
-/// Throws `c10::Error` for a missing or damaged file, and for what is no TorchScript: what it is, and what to do.
+/// Loads a TorchScript file or an exported program (.pt2), ready to be explained: on the CPU, in evaluation mode.
+/// Throws `c10::Error` for a missing or damaged file, and for what is neither: what it is, and what to do.
 /// @param config the text of the file's `config.txt` comes here, where it has one
 inline torch::jit::Module load_model(const std::string& path, std::string* config = nullptr) {
   std::error_code unknown;
   TORCH_CHECK(fs::exists(path, unknown), "model \"", path, "\": no such file");
   TORCH_CHECK(!fs::is_directory(path, unknown), "model \"", path, "\": is a folder; expected a TorchScript file");
+  if (sightglass::file_kind(path) == sightglass::FileKind::exported_program) {
+    sightglass::provide_torchvision_operators();
+    sightglass::ExportedProgram program = sightglass::ExportedProgram::load(path);
+    program.eval();
+    return program;
+  }
   std::string reason = detail::what_it_is(path);
   if (reason.empty()) {
     try {
