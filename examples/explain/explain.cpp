@@ -55,7 +55,7 @@ void list_layers(const sg::Model& model, const torch::Tensor& input, const std::
     const bool is_taken = std::find(taken.begin(), taken.end(), layer.name) != taken.end();
     std::printf("%-*s  %-*s  %s%s%s\n", static_cast<int>(name_width), layer.name.c_str(), static_cast<int>(shape_width),
                 shape_of(layer).c_str(), layer.type.c_str(), given.c_str(),
-                is_taken ? ("  <- taken without --layer: " + reason).c_str() : "");
+                is_taken ? (", " + reason + "  <- taken without --layer").c_str() : "");
   }
 }
 
@@ -74,9 +74,9 @@ std::vector<std::string> files_to_explain(const std::vector<std::string>& paths,
 
 int explain_all(const support::Options& options) {
   support::Warnings warnings;  // before the model is read, of which LibTorch warns too
-  std::string config;
-  const torch::jit::Module script = support::load_model(options.model, &config);
-  const support::FileNotes notes = support::notes_in(config);
+  const support::ModelFile file = support::read_model(options.model);
+  const torch::jit::Module& script = file.module;
+  const support::FileNotes notes = support::notes_in(file);
   const support::Labels labels =
       options.labels.empty() ? support::Labels(notes.labels) : support::Labels::read(options.labels);
   support::Explainer explainer(script, options, labels, notes);
@@ -110,9 +110,9 @@ int run(const support::Options& options) {
     return support::all_well;
   }
   if (!options.list_layers) return explain_all(options);
-  std::string config;
-  const torch::jit::Module script = support::load_model(options.model, &config);
-  const support::FileNotes notes = support::notes_in(config);
+  const support::ModelFile file = support::read_model(options.model);
+  const torch::jit::Module& script = file.module;
+  const support::FileNotes notes = support::notes_in(file);
   const support::Task task = support::task_called(options.task, support::Serves::places);
   std::optional<support::Detector> detector;
   sg::Model model = support::model_of(script, options);

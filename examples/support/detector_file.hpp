@@ -8,15 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "model_file.hpp"
 #include "preparation.hpp"
 
 namespace support {
 
 /// What a model's file says of itself beside the model: Ultralytics' exports have a `config.txt`.
 struct FileNotes {
-  std::string task;                 // "detect", "segment", "classify", ...; empty: the file does not say
-  int64_t height = 0, width = 0;    // of the input; 0: the file does not say
-  std::vector<std::string> labels;  // of the classes, by number
+  std::string task;                         // "detect", "segment", "classify", ...; empty: the file does not say
+  int64_t height = 0, width = 0;            // of the input; 0: the file does not say
+  int64_t only_height = 0, only_width = 0;  // of the only input that an exported program takes
+  std::vector<std::string> labels;          // of the classes, by number
 
   /// It gives boxes as one tensor.
   bool has_boxes() const { return task == "detect" || task == "segment"; }
@@ -61,6 +63,13 @@ inline bool is_torchvision_detector(const torch::jit::Module& model) {
          given->elements().size() == 2 && is_list_of(given->elements()[1], c10::TypeKind::DictType);
 }
 
+inline FileNotes notes_in(const ModelFile& file) {
+  FileNotes notes = notes_in(file.config);
+  notes.only_height = file.height;
+  notes.only_width = file.width;
+  return notes;
+}
+
 /// How a model's file says that pictures are prepared, and after whom.
 struct FilePreparation {
   Preparation wanted;
@@ -76,6 +85,10 @@ inline FilePreparation preparation_in(const torch::jit::Module& model, const Fil
     found.source = source;
   };
   if (is_torchvision_detector(model)) as_it_is(Fit::own_size, "torchvision's detectors");
+  if (notes.only_height > 0) {
+    found.wanted.height = notes.only_height;
+    found.wanted.width = notes.only_width;
+  }
   if (notes.height == 0) return found;
   found.wanted.height = notes.height;
   found.wanted.width = notes.width;

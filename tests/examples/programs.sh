@@ -145,7 +145,7 @@ has err "960 files, $done_then there already, 0 with errors"
 expect 0 "$explain" s/shapes.pt "$one" --layer features.3,features --out layers.png
 exists layers.png
 expect 0 "$explain" s/shapes.pt --list-layers
-has out "<- taken without --layer: the last map"
+has out ", the last map  <- taken without --layer"
 expect 0 "$explain" --list-methods
 has out "grad-cam"
 expect 0 "$explain" --help
