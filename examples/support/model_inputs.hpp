@@ -3,6 +3,7 @@
 #include <sightglass/model/model.hpp>
 #include <torch/script.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -56,18 +57,42 @@ class ModelInputs {
       const auto [name, file] = detail::name_and_file(words);
       if (!has(name)) throw UsageError("--input " + name + ": the model has no such input; it takes " + names());
       arrays_[name] = read_npy(file);
+      files_[name] = file;
     }
     find_picture(path);
     check_complete(path);
+  }
+
+  /// The inputs beside the picture, by their names in `forward`.
+  const std::map<std::string, torch::Tensor>& others() const { return arrays_; }
+  /// The file of one of them.
+  const std::string& file(const std::string& name) const { return files_.at(name); }
+
+  /// The same beside these pictures as a function of another input, in the picture's place.
+  ModelInputs looking_at(const std::string& name, const torch::Tensor& pictures) const {
+    ModelInputs turned = *this;
+    turned.arrays_[arguments_[picture_].name()] = pictures;
+    turned.arrays_.erase(name);
+    const auto is_it = [&](const c10::Argument& argument) { return argument.name() == name; };
+    turned.picture_ =
+        static_cast<size_t>(std::find_if(arguments_.begin(), arguments_.end(), is_it) - arguments_.begin());
+    return turned;
   }
 
   /// The model as a function of the picture alone.
   sightglass::Model model() const {
     const bool one_tensor = picture_ == 0 && arrays_.empty() && !detail::is_list_of_tensors(arguments_[0].type());
     if (one_tensor) return script_;
-    const std::function<c10::IValue(const torch::Tensor&)> forward = [copy = *this](const torch::Tensor& batch) {
-      return copy.script_.get_method("forward")(copy.values(batch));
-    };
+    return function();
+  }
+  /// The same by the user's own way into the model, its `forward`, whatever that takes.
+  sightglass::Model function() const {
+    return with(
+        [copy = *this](const torch::Tensor& batch) { return copy.script_.get_method("forward")(copy.values(batch)); });
+  }
+  /// The model with a function beside it.
+  template <class Forward>
+  sightglass::Model with(const Forward& forward) const {
     return {script_, forward};
   }
 
@@ -145,6 +170,7 @@ class ModelInputs {
   torch::jit::Module script_;
   std::vector<c10::Argument> arguments_;
   std::map<std::string, torch::Tensor> arrays_;
+  std::map<std::string, std::string> files_;  // of the arrays that the command line names
   size_t picture_ = 0;
 };
 
