@@ -27,10 +27,7 @@ inline std::pair<std::string, std::string> name_and_file(const std::string& word
   return {words.substr(0, sign), words.substr(sign + 1)};
 }
 
-inline bool is_list_of_tensors(const c10::TypePtr& type) {
-  const auto list = type->cast<c10::ListType>();
-  return list != nullptr && list->getElementType()->kind() == c10::TypeKind::TensorType;
-}
+inline bool is_list_of_tensors(const c10::TypePtr& type) { return is_list_of(type, c10::TypeKind::TensorType); }
 
 /// `batch` as `[rows, ...]`: what is given once goes with every row.
 inline torch::Tensor for_rows(const torch::Tensor& given, const torch::Tensor& batch) {

@@ -20,6 +20,12 @@ inline bool is_tensor(const c10::TypePtr& type) {
   return type->kind() == c10::TypeKind::TensorType || type->kind() == c10::TypeKind::AnyType;
 }
 
+/// Whether it is a list whose elements are of this kind.
+inline bool is_list_of(const c10::TypePtr& type, c10::TypeKind kind) {
+  const auto list = type->cast<c10::ListType>();
+  return list != nullptr && list->getElementType()->kind() == kind;
+}
+
 inline std::string listed(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
