@@ -55,7 +55,7 @@ class Explainer {
       if (layers_.empty()) throw UsageError("--call: the layers of its own choice run once; name another by --layer");
       for (sightglass::Layer& layer : layers_) layer = layer.call(*options.call);
     }
-    if (methods_.empty()) methods_.push_back(&method_called(detector_ ? "layer-cam" : "grad-cam"));
+    if (detector_) methods_ = methods_or("layer-cam");
     for (const std::string& text : options.targets) classes_.push_back(labels_.index(text));
   }
 
@@ -273,7 +273,7 @@ class Explainer {
       questions.push_back({index});
     }
     if (questions.empty()) questions.emplace_back();
-    Run run{dims == 1 ? output.unsqueeze(1) : output, answer_all(pass, methods_, questions)};
+    Run run{dims == 1 ? output.unsqueeze(1) : output, answer_all(pass, methods_or("grad-cam"), questions)};
     const bool needs_end = task_ != Task::unknown && task_ != Task::regress;
     run.figures = figures_of(output, task_, needs_end ? end() : ModelEnd::unknown);
     if (!run.figures.doubt.empty()) warnings_.push_back(run.figures.doubt);
@@ -293,7 +293,7 @@ class Explainer {
       questions.push_back(run.segmentation->question(index));
     }
     if (questions.empty()) questions.push_back(run.segmentation->question(run.segmentation->largest()));
-    run.answers = answer_all(pass, methods_, questions);
+    run.answers = answer_all(pass, methods_or("layer-cam"), questions);
     return run;
   }
 
@@ -314,6 +314,12 @@ class Explainer {
     const sightglass::Pass pass(model_, input, layers_.empty() ? levels_ : layers_);
     run.answers = layers_.empty() ? answer_fused(pass, methods_, questions) : answer_all(pass, methods_, questions);
     return run;
+  }
+
+  /// The methods that are named, or else this one. Of places, and of boxes, it is layer-cam: grad-cam's weights are
+  /// means over the whole picture, and mark the other objects in it too.
+  std::vector<const Method*> methods_or(const char* name) const {
+    return methods_.empty() ? std::vector<const Method*>{&method_called(name)} : methods_;
   }
 
   ModelEnd end() {

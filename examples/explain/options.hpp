@@ -21,7 +21,7 @@ struct Options {
   std::string model;
   std::vector<std::string> inputs;
   std::vector<std::string> layers;   // empty: the suggested one
-  std::vector<std::string> methods;  // "grad-cam" by default
+  std::vector<std::string> methods;  // empty: "grad-cam", of segmenters and detectors "layer-cam"
   std::vector<std::string> targets;  // empty: the prediction
   std::vector<std::string> further;  // NAME=FILE.npy: the model's inputs beside the picture
   std::optional<size_t> call;        // of a layer that runs several times, from 0
@@ -94,7 +94,8 @@ Segmentation
   An output [N, classes, H, W] is explained for the class that is predicted at most places, the
   background (0) left out where there is another, or for --target: the target is the sum of the
   class's scores where the prediction is that class. The region is drawn beside the map. The
-  layer is the end of the encoder, unless --layer names another.
+  layer is the end of the encoder, unless --layer names another, the method layer-cam, unless
+  --method does: grad-cam marks the other objects of a picture too.
 
 Detection
   Of a detector each thing that it finds gets a map of its own, ten at most, with its box; --target
@@ -155,7 +156,8 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
                   "[the last, of several inputs the last that sees the picture]")
       ->type_name("N")
       ->check(quiet(CLI::NonNegativeNumber));
-  app->add_option("--method", options.methods, "Methods, see --list-methods [grad-cam]")
+  app->add_option("--method", options.methods,
+                  "Methods, see --list-methods [grad-cam; of segmenters and detectors layer-cam]")
       ->type_name("NAME[,NAME]")
       ->delimiter(',');
   app->add_option("--target", options.targets, "Class to explain; may be repeated [the prediction]")

@@ -39,8 +39,14 @@ struct Segmenter {
   torch::Tensor features(const torch::Tensor& x) const { return torch::einsum("kc,nchw->nkhw", {first, x}); }
   torch::Tensor scores(const torch::Tensor& x) const { return torch::einsum("kc,nchw->nkhw", {second, features(x)}); }
 
-  /// Grad-CAM at the features: the gradient of the score within the region is the second weight there, else 0.
-  torch::Tensor map(const torch::Tensor& x, int64_t index) const {
+  /// LayerCAM at the features: the gradient of the score within the region is the second weight there, else 0.
+  torch::Tensor layer_cam(const torch::Tensor& x, int64_t index) const {
+    const torch::Tensor region = scores(x).argmax(1, true).eq(index).to(torch::kFloat);
+    return (second[index].relu().view({1, 2, 1, 1}) * region * features(x)).sum(1).relu();
+  }
+
+  /// Grad-CAM there: the mean of the same over all places.
+  torch::Tensor grad_cam(const torch::Tensor& x, int64_t index) const {
     const torch::Tensor share = scores(x).argmax(1).eq(index).to(torch::kFloat).mean();
     return (second[index].view({1, 2, 1, 1}) * share * features(x)).sum(1).relu();
   }
@@ -262,14 +268,18 @@ TEST_CASE("a segmenter is explained for the class of most pixels, and for the on
   const Record& record = results[0].records[0];
   CHECK(record.target == largest);
   CHECK(record.pixels == sizes[largest].item<int64_t>());
-  CHECK(at::allclose(read_npy(record.map), net.map(x, largest), 1e-4, 1e-6));
+  CHECK(at::allclose(read_npy(record.map), net.layer_cam(x, largest), 1e-4, 1e-6));
   CHECK(to_json(record).find("\"pixels\":" + std::to_string(*record.pixels)) != std::string::npos);
 
   Options other;
   const int64_t index = 3 - largest;
   other.targets = {std::to_string(index)};
   const std::vector<Result> second = explained(net.script(), x, other, folder);
-  CHECK(at::allclose(read_npy(second.at(0).records.at(0).map), net.map(x, index), 1e-4, 1e-6));
+  CHECK(second.at(0).records.at(0).method == "layer-cam");
+  CHECK(at::allclose(read_npy(second.at(0).records.at(0).map), net.layer_cam(x, index), 1e-4, 1e-6));
+  other.methods = {"grad-cam"};
+  const std::vector<Result> third = explained(net.script(), x, other, folder);
+  CHECK(at::allclose(read_npy(third.at(0).records.at(0).map), net.grad_cam(x, index), 1e-4, 1e-6));
 }
 
 TEST_CASE("a segmenter is explained at its features, not at its class scores", "[explainer]") {
@@ -287,7 +297,7 @@ TEST_CASE("of several pictures each is segmented by itself, and one that has no 
   options.targets = {"1"};
   const std::vector<Result> results = explained(net.script(), x, options, folder);
   REQUIRE(results.size() == 2);
-  CHECK(at::allclose(read_npy(results[0].records.at(0).map), net.map(x.slice(0, 0, 1), 1), 1e-4, 1e-6));
+  CHECK(at::allclose(read_npy(results[0].records.at(0).map), net.layer_cam(x.slice(0, 0, 1), 1), 1e-4, 1e-6));
   CHECK(results[1].records.empty());
   CHECK_THAT(results[1].failures.at(0), ContainsSubstring("number 1: target 1: no place is predicted"));
 }

@@ -63,7 +63,7 @@ has out "other boxes"
 for file in ss/grid.png ss/shapes.pt ss/labels.txt; do exists "$file"; done
 expect 0 "$explain" ss/shapes.pt "${scenes[0]}" --labels ss/labels.txt --json --out seen.png
 lines out 1
-for part in '"layer":"encoder3"' '"pixels":' '"label":"'; do has out "$part"; done
+for part in '"layer":"encoder3"' '"method":"layer-cam"' '"pixels":' '"label":"'; do has out "$part"; done
 expect 2 "$shapes" --detect --segment
 is_one_clear_line
 
