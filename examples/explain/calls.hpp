@@ -14,13 +14,40 @@
 #include <utility>
 #include <vector>
 
+#include "options.hpp"
 #include "segment.hpp"
+#include "support/detector_file.hpp"
 #include "support/errors.hpp"
 #include "support/figures.hpp"
+#include "support/files.hpp"
+#include "support/first_convolution.hpp"
 #include "support/inputs.hpp"
 #include "support/model_inputs.hpp"
+#include "support/npy.hpp"
+#include "support/preparation.hpp"
 
 namespace support {
+
+/// Reads an input of the model beside the picture: an array as it is, a picture prepared as the pictures are.
+class FurtherInput {
+ public:
+  FurtherInput(const torch::jit::Module& script, const Options& options, const FileNotes& notes)
+      : wanted_(options.pictures.preparation(first_convolution(script), preparation_in(script, notes).wanted)),
+        image_(options.pictures.image()) {}
+
+  Input operator()(const std::string& file) const {
+    return extension_of(file) == ".npy" ? detail::input_of(file, read_npy(file)) : read_input(file, wanted_, image_);
+  }
+
+ private:
+  Preparation wanted_;
+  sightglass::ImageOptions image_;
+};
+
+/// What the command line gives the model.
+inline ModelInputs inputs_of(const torch::jit::Module& script, const Options& options, const FurtherInput& read) {
+  return {script, options.model, options.further, [&](const std::string& file) { return read(file).batch; }};
+}
 
 /// The model as the command line asks for it: a function of the picture that gives the output to explain.
 inline sightglass::Model model_of(const ModelInputs& inputs, const std::string& output) {
@@ -100,9 +127,11 @@ inline sightglass::Suggestion suggested_seeing(const sightglass::Model& model, c
 /// Which call is explained of layers that run several times, and which input of the model it sees.
 class CallChoice {
  public:
-  /// @param asked the call that the command line names, from 0
-  CallChoice(ModelInputs inputs, std::string output, std::optional<size_t> asked)
-      : inputs_(std::move(inputs)), output_(std::move(output)), asked_(asked) {}
+  CallChoice(const torch::jit::Module& script, const Options& options, const FileNotes& notes)
+      : read_(script, options, notes),
+        inputs_(inputs_of(script, options, read_)),
+        output_(options.output),
+        asked_(options.call) {}
 
   const ModelInputs& inputs() const { return inputs_; }
 
@@ -135,11 +164,17 @@ class CallChoice {
   /// That input, for so many pictures.
   /// Throws `UsageError` where it can be drawn as nothing.
   Input input_seen(const torch::Tensor& pictures) const {
-    const torch::Tensor array = detail::for_rows(inputs_.others().at(seen_), pictures);
-    if (array.dim() < 3 || array.dim() > 5)
-      throw UsageError(c10::str("--layer: what it names sees input ", seen_, " ", array.sizes(),
+    Input input = read_(inputs_.file(seen_));
+    if (input.batch.dim() < 3 || input.batch.dim() > 5)
+      throw UsageError(c10::str("--layer: what it names sees input ", seen_, " ", input.batch.sizes(),
                                 " alone, which is no picture, series or volume; name a layer that sees the picture"));
-    return detail::input_of(inputs_.file(seen_), array);
+    input.batch = detail::for_rows(input.batch, pictures);
+    const auto rows = static_cast<size_t>(input.batch.size(0));
+    if (input.photos.size() == 1) {
+      input.photos.resize(rows, input.photos.front());
+      input.places.resize(rows, input.places.front());
+    }
+    return input;
   }
 
   /// The model as a function of that input, beside these pictures.
@@ -198,9 +233,10 @@ class CallChoice {
     return std::to_string(calls) + " times: 0 to " + std::to_string(calls - 1);
   }
 
+  FurtherInput read_;
   ModelInputs inputs_;
   std::string output_;
-  std::optional<size_t> asked_;
+  std::optional<size_t> asked_;  // the call that the command line names
   bool chosen_ = false;
   bool told_ = false;
   std::string seen_;                     // the name of the input that the layers see; empty: the picture

@@ -118,7 +118,9 @@ int run(const support::Options& options) {
   const support::FileNotes notes = support::notes_in(config);
   const support::Task task = support::task_called(options.task, support::Serves::places);
   std::optional<support::Detector> detector;
-  sg::Model model = support::model_of(support::ModelInputs(script, options.model, options.further), options.output);
+  const support::ModelInputs inputs =
+      support::inputs_of(script, options, support::FurtherInput(script, options, notes));
+  sg::Model model = support::model_of(inputs, options.output);
   if (support::Detector::is_one(script, notes, task))
     model = detector.emplace(script, model, notes, options.score).model();
   const torch::Tensor typed = input_to_list_with(options, script, notes).to(support::type_of(script));
@@ -127,7 +129,6 @@ int run(const support::Options& options) {
     std::vector<std::string> taken;
     sg::Suggestion suggestion{"", "a map that boxes are made of", ""};
     if (const auto frames = support::folded_frames(model, {}, typed)) {
-      const support::ModelInputs inputs(script, options.model, options.further);
       const support::Frames video(inputs, options.output, typed, *frames);
       taken.push_back(sg::suggest(video.model(), video.frames()).layer);
       list_layers(video.model(), video.frames(), taken, "the last map of frames");

@@ -38,7 +38,7 @@ class Explainer {
   /// Throws `UsageError` for an unknown layer, method, class or task, and where inputs are missing.
   Explainer(const torch::jit::Module& script, const Options& options, const Labels& labels, const FileNotes& notes)
       : script_(script),
-        calls_(ModelInputs(script, options.model, options.further), options.output, options.call),
+        calls_(script, options, notes),
         model_(model_of(calls_.inputs(), options.output)),
         labels_(labels),
         task_(task_called(options.task, Serves::places)),

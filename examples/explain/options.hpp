@@ -23,7 +23,7 @@ struct Options {
   std::vector<std::string> layers;   // empty: the suggested one
   std::vector<std::string> methods;  // empty: "grad-cam", of segmenters and detectors "layer-cam"
   std::vector<std::string> targets;  // empty: the prediction
-  std::vector<std::string> further;  // NAME=FILE.npy: the model's inputs beside the picture
+  std::vector<std::string> further;  // NAME=FILE: the model's inputs beside the picture
   std::optional<size_t> call;        // of a layer that runs several times, from 0
   std::string output;                // the path of the output to explain; empty: the first
   std::string labels;
@@ -108,7 +108,7 @@ Detection
 Models of several inputs and outputs
   The picture is what forward takes first, of those that --input does not name; a list gets it
   as its only element. --input table=row.npy gives forward's argument "table" a float32 array,
-  with its batch: [1, ...] goes with every picture.
+  with its batch: [1, ...] goes with every picture; --input other=two.jpg a picture.
   A layer that runs several times in a forward pass (the encoder of a siamese network, a shared
   ReLU) is explained at its last run, of several inputs at the last that sees the picture, or at
   the one that --call names, from 0. What sees another input than the picture is explained and
@@ -129,7 +129,7 @@ Examples
   explain model.pt cat.jpg --layer features.7,features.12 --method cam,grad-cam
   explain model.pt scan.npy --raw map.npy --json
   explain model.pt cat.jpg --input table=row.npy --output logits
-  explain siamese.pt one.npy --input other=two.npy --layer encoder --call 1
+  explain siamese.pt one.jpg --input other=two.jpg --layer encoder --call 1
   explain model.pt --list-layers)";
 
 inline std::string names_of_maps() {
@@ -169,8 +169,9 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
       ->check(quiet(CLI::Range(0.0, 1.0)))
       ->capture_default_str();
   app->add_option("--input", options.further,
-                  "An input of the model beside the picture, by its name in forward; may be repeated")
-      ->type_name("NAME=FILE.npy");
+                  "An input of the model beside the picture, by its name in forward: a .npy array, or a\n"
+                  "picture, prepared alike; may be repeated")
+      ->type_name("NAME=FILE");
   app->add_option("--output", options.output,
                   "Which output to explain: a key, a number or both, such as out, 1, boxes.0\n"
                   "[the first]")

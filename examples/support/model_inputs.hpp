@@ -19,11 +19,11 @@ namespace support {
 
 namespace detail {
 
-/// The words of `--input NAME=FILE.npy`.
+/// The words of `--input NAME=FILE`.
 inline std::pair<std::string, std::string> name_and_file(const std::string& words) {
   const size_t sign = words.find('=');
   if (sign == std::string::npos || sign == 0 || sign + 1 == words.size())
-    throw UsageError("--input " + words + ": expected NAME=FILE.npy, the name being that of an argument of the model");
+    throw UsageError("--input " + words + ": expected NAME=FILE, the name being that of an argument of the model");
   return {words.substr(0, sign), words.substr(sign + 1)};
 }
 
@@ -44,16 +44,18 @@ inline torch::Tensor for_rows(const torch::Tensor& given, const torch::Tensor& b
 /// the others.
 class ModelInputs {
  public:
-  /// @param given `NAME=FILE.npy` each
+  /// @param given `NAME=FILE` each
+  /// @param read of a file, what the model is given
   /// Throws `UsageError` for a name that `forward` does not have, and for inputs that are missing; `c10::Error` for an
   /// array that cannot be read, and for a `forward` that takes no tensors.
-  ModelInputs(const torch::jit::Module& script, const std::string& path, const std::vector<std::string>& given)
+  ModelInputs(const torch::jit::Module& script, const std::string& path, const std::vector<std::string>& given,
+              const std::function<torch::Tensor(const std::string&)>& read = read_npy)
       : script_(script), arguments_(script.get_method("forward").function().getSchema().arguments()) {
     arguments_.erase(arguments_.begin());  // the module itself
     for (const std::string& words : given) {
       const auto [name, file] = detail::name_and_file(words);
       if (!has(name)) throw UsageError("--input " + name + ": the model has no such input; it takes " + names());
-      arrays_[name] = read_npy(file);
+      arrays_[name] = read(file);
       files_[name] = file;
     }
     find_picture(path);

@@ -225,6 +225,35 @@ TEST_CASE("of a layer that runs for each of several inputs, the call that sees t
   }
 }
 
+TEST_CASE("another input may be a picture, prepared as the pictures are", "[calls]") {
+  const Folder folder;
+  torch::jit::Module net = module_of("Pair");
+  net.register_module("features", convolution(torch::ones({4, 3, 1, 1})));
+  net.define(
+      "def forward(self, a, b):\n"
+      "  return (torch.mean(self.features.forward(a), [2, 3]) * torch.mean(self.features.forward(b), [2, 3]))[:, "
+      "0:2]\n");
+  const std::string one = folder / "one.png", two = folder / "two.png";
+  cv::imwrite(one, cv::Mat(20, 30, CV_8UC3, cv::Scalar::all(255)));
+  cv::imwrite(two, cv::Mat(40, 10, CV_8UC3, cv::Scalar::all(51)));
+  Options options;
+  options.pictures.mean = {0};
+  options.pictures.std = {1};
+  options.pictures.size = "8";
+  options.layers = {"features"};
+  options.further = {"b=" + two};
+  const Preparation wanted = options.pictures.preparation({2, 3}, {});
+  for (const size_t call : {0U, 1U}) {
+    options.call = call;
+    const Result result = Explainer(net, options, Labels(), {}).explain(read_input(one, wanted)).at(0);
+    const Record& record = result.records.at(0);
+    CHECK(record.score == Approx(3 * 3 * .2));  // white and a fifth of it, three channels each
+    CHECK(record.image == (call == 0 ? one : two));
+    const cv::Mat drawn = cv::imdecode(std::vector<uchar>(result.picture.begin(), result.picture.end()), 1);
+    CHECK(drawn.size() == (call == 0 ? cv::Size(30, 20) : cv::Size(10, 40)));
+  }
+}
+
 TEST_CASE("of two branches the one that sees the picture is suggested, and none is taken for the other", "[calls]") {
   const Folder folder;
   torch::manual_seed(7);

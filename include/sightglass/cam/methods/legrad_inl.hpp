@@ -64,7 +64,8 @@ SIGHTGLASS_INLINE void AttentionSum::add(const AttentionMap& map) {
 
 SIGHTGLASS_INLINE at::Tensor AttentionSum::mean(const std::string& layer, size_t seen) const {
   TORCH_CHECK(count_ > 0, "LeGrad: the model has no attention map over the ", patches_, " patches of layer \"", layer,
-              "\" (", seen, " of other sizes); it sees softmax over [..., T, T] and scaled_dot_product_attention: ",
+              "\" (", seen,
+              " of other sizes, or of windows); it sees softmax over [..., T, T] and scaled_dot_product_attention: ",
               "write the attention so, or use another method");
   return sum_ / static_cast<double>(count_);
 }
