@@ -76,7 +76,7 @@ namespace sightglass {
 
 SIGHTGLASS_INLINE std::vector<Layer> attention_blocks(const Model& model, const at::Tensor& input) {
   const detail::WithGraph with_graph;
-  const at::Tensor x = input.slice(0, 0, 1).detach().clone().requires_grad_();
+  const at::Tensor x = input.detach().clone().requires_grad_();  // whole: a trace may know no other batch
   const std::vector<std::vector<Layer>> lists = detail::lists_of_tokens(model, x.detach());
   detail::AttentionGradients attention;
   std::vector<std::vector<std::shared_ptr<detail::MapsByEnd>>> ends;
