@@ -43,10 +43,11 @@ inline Method legrad() {
         const sightglass::Cut cut = pass.at(layer, target);
         const sightglass::LeGrad by_blocks{sightglass::attention_blocks(cut.model(), cut.input())};
         sightglass::Explanation explanation = pass.explain(layer, by_blocks, target);
-        if (by_blocks.blocks.empty())
+        if (by_blocks.blocks.empty()) {
           TORCH_WARN(
               "legrad: the model is no list of blocks alike with an attention map each: it goes by the model's score "
               "for those of its maps that are of the layer's patches, not by each block's own");
+        }
         return explanation;
       }};
 }
