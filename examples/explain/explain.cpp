@@ -9,9 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "calls.hpp"
 #include "detect.hpp"
 #include "every_file.hpp"
 #include "explainer.hpp"
+#include "frames.hpp"
 #include "options.hpp"
 #include "segment.hpp"
 #include "warnings.hpp"
@@ -51,7 +53,8 @@ void list_layers(const sg::Model& model, const torch::Tensor& input, const std::
     shape_width = std::max(shape_width, shape_of(layer).size());
   }
   for (const sg::LayerInfo& layer : layers) {
-    const std::string given = layer.maps.empty() ? "" : ", gives " + shape_text(layer.shape);
+    const std::string given = (layer.maps.empty() ? "" : ", gives " + shape_text(layer.shape)) +
+                              (layer.calls > 1 ? ", runs " + std::to_string(layer.calls) + " times" : "");
     const bool is_taken = std::find(taken.begin(), taken.end(), layer.name) != taken.end();
     std::printf("%-*s  %-*s  %s%s%s\n", static_cast<int>(name_width), layer.name.c_str(), static_cast<int>(shape_width),
                 shape_of(layer).c_str(), layer.type.c_str(), given.c_str(),
@@ -115,7 +118,9 @@ int run(const support::Options& options) {
   const support::FileNotes notes = support::notes_in(file);
   const support::Task task = support::task_called(options.task, support::Serves::places);
   std::optional<support::Detector> detector;
-  sg::Model model = support::model_of(script, options);
+  const support::ModelInputs inputs =
+      support::inputs_of(script, options, support::FurtherInput(script, options, notes));
+  sg::Model model = support::model_of(inputs, options.output);
   if (support::Detector::is_one(script, notes, task))
     model = detector.emplace(script, model, notes, options.score).model();
   const torch::Tensor typed = input_to_list_with(options, script, notes).to(support::type_of(script));
@@ -123,10 +128,18 @@ int run(const support::Options& options) {
   try {
     std::vector<std::string> taken;
     sg::Suggestion suggestion{"", "a map that boxes are made of", ""};
+    if (const auto frames = support::folded_frames(model, {}, typed)) {
+      const support::Frames video(inputs, options.output, typed, *frames);
+      taken.push_back(sg::suggest(video.model(), video.frames()).layer);
+      list_layers(video.model(), video.frames(), taken, "the last map of frames");
+      return support::all_well;
+    }
     if (detector)
       for (const sg::Layer& level : detector->levels(typed)) taken.push_back(level.name());
     else
-      taken.push_back((suggestion = support::suggested(model, typed, task)).layer);
+      taken.push_back((suggestion = options.further.empty() ? support::suggested(model, typed, task)
+                                                            : support::suggested_seeing(model, typed, task))
+                          .layer);
     list_layers(model, typed, taken, suggestion.reason);
     return support::all_well;
   } catch (const std::exception& error) {

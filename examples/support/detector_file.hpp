@@ -10,6 +10,7 @@
 
 #include "model_file.hpp"
 #include "preparation.hpp"
+#include "signature.hpp"
 
 namespace support {
 
@@ -54,13 +55,9 @@ inline FileNotes notes_in(const std::string& text) {
 inline bool is_torchvision_detector(const torch::jit::Module& model) {
   const c10::FunctionSchema& schema = model.get_method("forward").function().getSchema();
   if (schema.arguments().size() < 2 || schema.returns().size() != 1) return false;
-  const auto is_list_of = [](const c10::TypePtr& type, c10::TypeKind kind) {
-    const auto list = type->cast<c10::ListType>();
-    return list != nullptr && list->getElementType()->kind() == kind;
-  };
   const auto given = schema.returns()[0].type()->cast<c10::TupleType>();
-  return is_list_of(schema.arguments()[1].type(), c10::TypeKind::TensorType) && given != nullptr &&
-         given->elements().size() == 2 && is_list_of(given->elements()[1], c10::TypeKind::DictType);
+  return detail::is_list_of(schema.arguments()[1].type(), c10::TypeKind::TensorType) && given != nullptr &&
+         given->elements().size() == 2 && detail::is_list_of(given->elements()[1], c10::TypeKind::DictType);
 }
 
 inline FileNotes notes_in(const ModelFile& file) {
