@@ -135,6 +135,38 @@ TEST_CASE("inputs that the export has fixed otherwise are refused by name", "[ex
   CHECK_THROWS_WITH(program.forward({at::rand({3})}), ContainsSubstring("it has 1 dimensions"));
 }
 
+TEST_CASE("a program of a fixed batch is run part by part where a method or a metric has more rows",
+          "[exported_program]") {
+  torch::manual_seed(0);
+  ProgramFile file;
+  file.parameters = {{"conv.weight", at::randn({4, 3, 3, 3})}, {"fc.weight", at::randn({5, 4})}};
+  file.nodes = {node("aten.conv2d.default", {{"input", tensor("x")}, {"weight", tensor("p_conv.weight")}},
+                     {tensor("conv")}, "conv"),
+                node("aten.mean.dim", {{"self", tensor("conv")}, {"dim", {{"as_ints", {2, 3}}}}}, {tensor("mean")}),
+                node("aten.linear.default", {{"input", tensor("mean")}, {"weight", tensor("p_fc.weight")}},
+                     {tensor("linear")}, "fc")};
+  file.outputs = {tensor("linear")};
+  for (const int64_t batch : {1, 2}) {
+    file.x_sizes = support::sizes({batch, 3, 8, 8});
+    const sg::Model fixed(load(file));
+    file.x_sizes[0] = support::symbol("Symbol('s0')");
+    const sg::Model open(load(file));
+    CHECK(fixed.fixed_batch() == batch);
+    CHECK(open.fixed_batch() == 0);
+    const at::Tensor x = at::rand({batch, 3, 8, 8});
+    const auto same = [&](const auto& method) {
+      return sg::explain(fixed, x, "conv", method)
+          .map()
+          .allclose(sg::explain(open, x, "conv", method).map(), 1e-4, 1e-6);
+    };
+    CHECK(same(sg::AblationCam{}));
+    CHECK(same(sg::ScoreCam{}));
+    CHECK(same(sg::ReciproCam{}));
+    const auto map = sg::explain(open, x, "conv", sg::GradCam{});
+    CHECK(sg::insertion_deletion(fixed, x, map).insertion.allclose(sg::insertion_deletion(open, x, map).insertion));
+  }
+}
+
 TEST_CASE("sizes that go with others are checked", "[exported_program]") {
   ProgramFile file;
   file.nodes = {node("aten.sum.default", {{"self", tensor("x")}}, {tensor("sum")})};

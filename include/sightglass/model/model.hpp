@@ -102,6 +102,10 @@ class Model {
   /// True where the model or any module in it is in training mode.
   bool is_training() const;
 
+  /// How many rows an exported program takes that takes no other number of them; 0: the model takes any. More are run
+  /// in parts of so many, wherever a method or a metric runs a model on variants of an input.
+  int64_t fixed_batch() const { return fixed_batch_; }
+
   /// Throws `c10::Error` in training mode, in which a forward pass changes the model, and for a TorchScript file that
   /// was traced in it, which `eval()` does not change.
   void check_evaluation() const;
@@ -150,6 +154,7 @@ class Model {
   Forward forward_;
   std::shared_ptr<detail::ScriptModel> script_;
   std::shared_ptr<const torch::jit::Module> script_module_;
+  int64_t fixed_batch_ = 0;
   bool takes_list_ = false;                               // of pictures, a TorchScript model
   std::function<at::Tensor(const c10::IValue&)> choose_;  // of outputs; null: by `output_`
   std::optional<std::string> output_;                     // none chosen: the first floating-point tensor

@@ -23,6 +23,7 @@ SIGHTGLASS_INLINE bool takes_list_of_tensors(const torch::jit::Module& script) {
 SIGHTGLASS_INLINE Model::Model(const torch::jit::Module& script)
     : script_(detail::ScriptModel::of(script)),
       script_module_(std::make_shared<const torch::jit::Module>(script)),
+      fixed_batch_(script.hasattr("exported_batch") ? script.attr("exported_batch").toInt() : 0),
       takes_list_(detail::takes_list_of_tensors(script)) {}
 
 SIGHTGLASS_INLINE Model Model::output(std::string path) const {

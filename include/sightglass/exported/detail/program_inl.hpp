@@ -32,6 +32,9 @@ SIGHTGLASS_INLINE Program::Program(ProgramArchive& archive)
   settle_size_reads(json_.at("graph_module").at("graph"));
   add_inputs(archive);
   make_forward();
+  const std::vector<std::vector<int64_t>> sizes = input_sizes();
+  if (!sizes.empty() && !sizes.front().empty() && sizes.front().front() > 0)  // `Model` reads it
+    module_.register_attribute("exported_batch", c10::IntType::get(), sizes.front().front());
 }
 
 SIGHTGLASS_INLINE std::vector<std::vector<int64_t>> Program::input_sizes() const {

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -68,6 +70,12 @@ class Runner {
   bool elided(size_t cut);
 
  private:
+  /// Whether the model takes so many rows at once.
+  bool fits(int64_t rows) const;
+
+  /// `variants` by as many as the model takes at once; the last are filled up. `rows`: their numbers.
+  at::Tensor in_parts(const at::Tensor& variants, const std::function<at::Tensor(const at::Tensor& rows)>& run) const;
+
   using Points = std::vector<std::shared_ptr<CutPoint>>;
   enum class Elides { unknown, yes, no };
 

@@ -52,6 +52,8 @@ SIGHTGLASS_INLINE Runner::Runner(const Model& model, const std::vector<Layer>& l
 }
 
 SIGHTGLASS_INLINE at::Tensor Runner::forward(const at::Tensor& input) const {
+  if (!fits(input.size(0)))
+    return in_parts(input, [&](const at::Tensor& rows) { return forward(input.index_select(0, rows)); });
   const std::optional<Splits::Key> key = this->key(input);
   if (!key) return model_.forward(input);
   if (const auto split = model_.splits_->find(*key)) return split->whole(input);
@@ -64,7 +66,28 @@ SIGHTGLASS_INLINE std::shared_ptr<const Split> Runner::split_for(const at::Tenso
   return key ? model_.splits_->find(*key) : nullptr;
 }
 
+SIGHTGLASS_INLINE bool Runner::fits(int64_t rows) const {
+  return model_.fixed_batch() == 0 || model_.fixed_batch() == rows;
+}
+
+SIGHTGLASS_INLINE at::Tensor Runner::in_parts(const at::Tensor& variants,
+                                              const std::function<at::Tensor(const at::Tensor& rows)>& run) const {
+  const int64_t batch = model_.fixed_batch(), count = variants.size(0);
+  std::vector<at::Tensor> outputs;
+  for (int64_t first = 0; first < count; first += batch) {
+    const at::Tensor rows = at::arange(first, first + batch, at::kLong).clamp_max(count - 1);
+    outputs.push_back(run(moved_to(variants.device(), rows)).slice(0, 0, count - first));
+  }
+  return at::cat(outputs);
+}
+
 SIGHTGLASS_INLINE at::Tensor Runner::tail(size_t cut, const at::Tensor& activations, const at::Tensor& images) {
+  if (!fits(activations.size(0))) {
+    const at::Tensor of_variants = moved_to(activations.device(), images);
+    return in_parts(activations, [&](const at::Tensor& rows) {
+      return tail(cut, activations.index_select(0, rows), of_variants.index_select(0, rows));
+    });
+  }
   if (stands_at_split(cut) && !split_->tail_reads_input()) return split_->tail(activations, input_);
   const at::Tensor rows = moved_to(input_.device(), images);
   if (stands_at_split(cut)) return split_->tail(activations, input_.index_select(0, rows));
@@ -206,7 +229,9 @@ SIGHTGLASS_INLINE bool Runner::try_eliding(size_t cut) {
   const int64_t last = activations.size(0) - 1;
   const at::Tensor rows =
       moved_to(activations.device(),
-               at::tensor(last == 1 ? std::vector<int64_t>{1, 0, 1} : std::vector<int64_t>{last, 0}, at::kLong));
+               !fits(last + 2)
+                   ? at::arange(last + 1, at::kLong)
+                   : at::tensor(last == 1 ? std::vector<int64_t>{1, 0, 1} : std::vector<int64_t>{last, 0}, at::kLong));
   return equal_but_rounding(elided_tail(cut, activations.index_select(0, rows), rows),
                             output_.detach().index_select(0, rows));
 }
