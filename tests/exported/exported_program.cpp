@@ -1,6 +1,7 @@
 #include "sightglass/exported/exported_program.hpp"
 
 #include <sightglass/sightglass.hpp>
+#include <torch/script.h>
 #include <torch/torch.h>
 
 #include "support/data/programs.hpp"
