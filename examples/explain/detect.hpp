@@ -23,34 +23,26 @@ namespace support {
 /// A detector: how it is given a picture, what it finds, and at which layers that is explained.
 class Detector {
  public:
-  /// Whether the file or the task says that it is one.
-  static bool is_one(const torch::jit::Module& script, const FileNotes& notes, Task task) {
-    return task == Task::detect || (task == Task::unknown && (notes.has_boxes() || is_torchvision_detector(script)));
+  /// None where neither the file nor the task says that it is one.
+  /// @param model as it is given for other tasks
+  static std::optional<Detector> of(const torch::jit::Module& script, const sightglass::Model& model,
+                                    const FileNotes& notes, Task task, double score) {
+    const bool is_one =
+        task == Task::detect || (task == Task::unknown && (notes.has_boxes() || is_torchvision_detector(script)));
+    return is_one ? std::optional<Detector>(Detector(script, model, notes, score)) : std::nullopt;
   }
 
-  /// @param model as it is given for other tasks
-  Detector(const torch::jit::Module& script, const sightglass::Model& model, FileNotes notes, double score)
-      : suppresses_itself_(is_torchvision_detector(script)),
-        notes_(std::move(notes)),
-        options_(sightglass::DetectionOptions().score(score)),
-        model_(suppresses_itself_ ? sightglass::Model(script).output(scores_of) : model) {}
-
-  /// Of torchvision's detectors, the scores of what they found, `[1, K]`.
+  /// Of torchvision's detectors, what they found as `[1, K, 6]`: `sightglass::BoxLayout::suppressed`.
   const sightglass::Model& model() const { return model_; }
 
   /// So many of the things found are told of and explained, those of the highest scores.
   static constexpr size_t most = 10;
 
-  /// What it finds in one picture, `[1, C, H, W]`, highest score first.
-  /// Throws `UsageError` where its output is not laid out as a detector's.
-  std::vector<sightglass::Detection> find(const torch::Tensor& input) const {
-    const torch::NoGradGuard no_gradients;
-    if (suppresses_itself_) {
-      const auto found = dictionary_in(model_.values(input));
-      const auto of = [&](const char* key) { return found.at(key).toTensor().unsqueeze(0); };
-      return sightglass::detections(of("boxes"), of("labels"), of("scores"), 0, options_);
-    }
-    const torch::Tensor output = model_.forward(input);
+  /// What it found in one picture, highest score first.
+  /// @param output of `model()`
+  /// Throws `UsageError` where it is not laid out as a detector's.
+  std::vector<sightglass::Detection> found_in(const torch::Tensor& output) const {
+    if (suppresses_itself_) return sightglass::detections(output, sightglass::BoxLayout::suppressed, 0, options_);
     if (output.dim() != 3)
       throw UsageError(c10::str("--task detect: the model gives ", output.sizes(),
                                 ", expected boxes, [N, 4 + classes, ",
@@ -87,6 +79,12 @@ class Detector {
   }
 
  private:
+  Detector(const torch::jit::Module& script, const sightglass::Model& model, FileNotes notes, double score)
+      : suppresses_itself_(is_torchvision_detector(script)),
+        notes_(std::move(notes)),
+        options_(sightglass::DetectionOptions().score(score)),
+        model_(suppresses_itself_ ? sightglass::Model(script).output(boxes_of) : model) {}
+
   /// What torchvision's detectors give for the only picture.
   static c10::Dict<c10::IValue, c10::IValue> dictionary_in(const c10::IValue& values) {
     const c10::List<c10::IValue> pictures = values.toTupleRef().elements()[1].toList();
@@ -96,8 +94,11 @@ class Detector {
     return pictures.get(0).toGenericDict();
   }
 
-  static torch::Tensor scores_of(const c10::IValue& values) {
-    return dictionary_in(values).at("scores").toTensor().unsqueeze(0);
+  static torch::Tensor boxes_of(const c10::IValue& values) {
+    const c10::Dict<c10::IValue, c10::IValue> found = dictionary_in(values);
+    const torch::Tensor boxes = found.at("boxes").toTensor();
+    const auto column = [&](const char* key) { return found.at(key).toTensor().to(boxes.dtype()).unsqueeze(1); };
+    return torch::cat({boxes, column("scores"), column("labels")}, 1).unsqueeze(0);
   }
 
   std::vector<sightglass::Layer> outputs_of_backbone(const torch::Tensor& input) const {

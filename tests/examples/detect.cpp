@@ -14,7 +14,7 @@ using namespace support;
 namespace {
 
 /// Gives `[1, 4 + 2, 64]` as Ultralytics' exports do: at each of 8 x 8 places a box of 8 pixels, and two scores, of
-/// which the second is sigmoid(12 r - 10), r being the mean of the place's red.
+/// which the second is sigmoid(12 r - 10), r being the mean of the place's red. It counts its runs.
 torch::jit::Module detector() {
   static int count = 0;
   const std::string number = std::to_string(count++);
@@ -26,8 +26,10 @@ torch::jit::Module detector() {
   torch::jit::Module made("__torch__.Detector" + number);
   made.register_attribute("training", c10::BoolType::get(), false);
   made.register_module("features", features);
+  made.register_buffer("runs", torch::zeros({}));
   made.define(R"(
 def forward(self, x):
+    self.runs.add_(1)
     seen = self.features.forward(x)
     at = torch.arange(8, dtype=6) * 8 + 4
     across = at.view([1, 8]).expand([8, 8])
@@ -82,6 +84,20 @@ TEST_CASE("each thing that a detector finds has its box, and a map that lies in 
   CHECK(explained(two_things(), sure, folder).at(0).records.size() == 1);
   other.targets = {"0"};
   CHECK(explained(two_things(), other, folder).at(0).records.at(0).status == "nothing_found");
+}
+
+TEST_CASE("what is found and its maps are of one run", "[detect]") {
+  const Folder folder;
+  const std::string path = folder / "in.npy";
+  write_whole(path, npy_bytes(two_things()));
+  const torch::jit::Module script = detector();
+  Options options;
+  options.task = "detect";
+  Explainer explainer(script, options, Labels(), {});
+  explainer.explain(read_input(path, Preparation()));  // and its layers are found
+  const auto before = script.attr("runs").toTensor().item<double>();
+  CHECK(explainer.explain(read_input(path, Preparation())).at(0).records.size() == 2);
+  CHECK(script.attr("runs").toTensor().item<double>() - before == 1);
 }
 
 TEST_CASE("that nothing is found is a status", "[detect]") {
