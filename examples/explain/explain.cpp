@@ -76,7 +76,7 @@ int explain_all(const support::Options& options) {
   support::Warnings warnings;  // before the model is read, of which LibTorch warns too
   std::string config;
   const torch::jit::Module script = support::load_model(options.model, &config);
-  const support::FileNotes notes = support::notes_in(config);
+  const support::FileNotes notes = support::notes_of(script, config);
   const support::Labels labels =
       options.labels.empty() ? support::Labels(notes.labels) : support::Labels::read(options.labels);
   support::Explainer explainer(script, options, labels, notes);
@@ -112,7 +112,7 @@ int run(const support::Options& options) {
   if (!options.list_layers) return explain_all(options);
   std::string config;
   const torch::jit::Module script = support::load_model(options.model, &config);
-  const support::FileNotes notes = support::notes_in(config);
+  const support::FileNotes notes = support::notes_of(script, config);
   const support::Task task = support::task_called(options.task, support::Serves::places);
   sg::Model model = support::model_of(script, options);
   const auto detector = support::Detector::of(script, model, notes, task, options.score);
