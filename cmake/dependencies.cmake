@@ -1,4 +1,4 @@
-# LibTorch (required) and OpenCV (for pictures).
+# LibTorch (required), OpenCV (for pictures), and nlohmann-json (for exported programs).
 
 include(sightglassTorch)
 find_package(Torch REQUIRED)
@@ -16,4 +16,10 @@ if(OpenCV_FOUND)
   message(STATUS "sightglass: OpenCV ${OpenCV_VERSION} in ${OpenCV_DIR}")
 else()
   message(STATUS "sightglass: no OpenCV; sightglass::opencv, its tests and the programs are left out")
+endif()
+
+# nlohmann-json, for exported programs (.pt2).
+find_package(nlohmann_json QUIET)
+if(NOT nlohmann_json_FOUND)
+  message(STATUS "sightglass: no nlohmann_json; sightglass::exported, its tests and the programs are left out")
 endif()

@@ -78,13 +78,8 @@ inline cv::Mat region_over(const Picture& picture, const torch::Tensor& mask, co
   if (mask.dim() == 3)
     return volume_over(picture.values(), enlarged(mask.to(torch::kFloat), picture.values()), peak, style);
   const cv::Rect& shown = picture.place().on_photo;
-  const torch::Tensor seen = on_picture(mask.to(torch::kFloat), picture.place());
-  const torch::Tensor inside =
-      at::upsample_bilinear2d(seen.unsqueeze(0).unsqueeze(0), {shown.height, shown.width}, false)
-          .gt(0.5)
-          .mul(255)
-          .to(torch::kByte)
-          .contiguous();
+  const torch::Tensor seen = in_pixels(mask.to(torch::kFloat), picture.place());
+  const torch::Tensor inside = seen.gt(0.5).mul(255).to(torch::kByte).contiguous();
   const cv::Mat region(shown.height, shown.width, CV_8UC1, inside.data_ptr());
   const cv::Scalar colour(0, 200, 255);
   cv::Mat drawn = in_colour(picture.photo()), part = drawn(shown), tinted;
@@ -116,11 +111,9 @@ inline cv::Rect as_rectangle(const std::vector<double>& box) {
 inline std::pair<double, double> share_in(const torch::Tensor& map, const std::vector<double>& box,
                                           const Picture& picture) {
   const cv::Rect& shown = picture.place().on_photo;
-  const torch::Tensor seen =
-      at::upsample_bilinear2d(on_picture(map.nan_to_num(0, 0, 0), picture.place()).unsqueeze(0).unsqueeze(0),
-                              {shown.height, shown.width}, false)[0][0];
+  const torch::Tensor seen = in_pixels(map.nan_to_num(0, 0, 0), picture.place());
   const cv::Rect inside = (as_rectangle(box) - shown.tl()) & cv::Rect({0, 0}, shown.size());
-  return {sightglass::energy_in(seen, in_pixels(inside)), static_cast<double>(inside.area()) / shown.area()};
+  return {sightglass::energy_in(seen, as_box(inside)), static_cast<double>(inside.area()) / shown.area()};
 }
 
 /// White within black, so that it is seen on any picture.

@@ -9,9 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "calls.hpp"
 #include "detect.hpp"
 #include "every_file.hpp"
 #include "explainer.hpp"
+#include "frames.hpp"
 #include "options.hpp"
 #include "segment.hpp"
 #include "warnings.hpp"
@@ -51,11 +53,12 @@ void list_layers(const sg::Model& model, const torch::Tensor& input, const std::
     shape_width = std::max(shape_width, shape_of(layer).size());
   }
   for (const sg::LayerInfo& layer : layers) {
-    const std::string given = layer.maps.empty() ? "" : ", gives " + shape_text(layer.shape);
+    const std::string given = (layer.maps.empty() ? "" : ", gives " + shape_text(layer.shape)) +
+                              (layer.calls > 1 ? ", runs " + std::to_string(layer.calls) + " times" : "");
     const bool is_taken = std::find(taken.begin(), taken.end(), layer.name) != taken.end();
     std::printf("%-*s  %-*s  %s%s%s\n", static_cast<int>(name_width), layer.name.c_str(), static_cast<int>(shape_width),
                 shape_of(layer).c_str(), layer.type.c_str(), given.c_str(),
-                is_taken ? ("  <- taken without --layer: " + reason).c_str() : "");
+                is_taken ? (", " + reason + "  <- taken without --layer").c_str() : "");
   }
 }
 
@@ -74,9 +77,9 @@ std::vector<std::string> files_to_explain(const std::vector<std::string>& paths,
 
 int explain_all(const support::Options& options) {
   support::Warnings warnings;  // before the model is read, of which LibTorch warns too
-  std::string config;
-  const torch::jit::Module script = support::load_model(options.model, &config);
-  const support::FileNotes notes = support::notes_of(script, config);
+  const support::ModelFile file = support::read_model(options.model);
+  const torch::jit::Module& script = file.module;
+  const support::FileNotes notes = support::notes_in(file);
   const support::Labels labels =
       options.labels.empty() ? support::Labels(notes.labels) : support::Labels::read(options.labels);
   support::Explainer explainer(script, options, labels, notes);
@@ -110,11 +113,13 @@ int run(const support::Options& options) {
     return support::all_well;
   }
   if (!options.list_layers) return explain_all(options);
-  std::string config;
-  const torch::jit::Module script = support::load_model(options.model, &config);
-  const support::FileNotes notes = support::notes_of(script, config);
+  const support::ModelFile file = support::read_model(options.model);
+  const torch::jit::Module& script = file.module;
+  const support::FileNotes notes = support::notes_in(file);
   const support::Task task = support::task_called(options.task, support::Serves::places);
-  sg::Model model = support::model_of(script, options);
+  const support::ModelInputs inputs =
+      support::inputs_of(script, options, support::FurtherInput(script, options, notes));
+  sg::Model model = support::model_of(inputs, options.output);
   const auto detector = support::Detector::of(script, model, notes, task, options.score);
   if (detector) model = detector->model();
   const torch::Tensor typed = input_to_list_with(options, script, notes).to(support::type_of(script));
@@ -122,10 +127,18 @@ int run(const support::Options& options) {
   try {
     std::vector<std::string> taken;
     sg::Suggestion suggestion{"", "a map that boxes are made of", ""};
+    if (const auto frames = support::folded_frames(model, {}, typed)) {
+      const support::Frames video(inputs, options.output, typed, *frames);
+      taken.push_back(sg::suggest(video.model(), video.frames()).layer);
+      list_layers(video.model(), video.frames(), taken, "the last map of frames");
+      return support::all_well;
+    }
     if (detector)
       for (const sg::Layer& level : detector->levels(typed)) taken.push_back(level.name());
     else
-      taken.push_back((suggestion = support::suggested(model, typed, task)).layer);
+      taken.push_back((suggestion = options.further.empty() ? support::suggested(model, typed, task)
+                                                            : support::suggested_seeing(model, typed, task))
+                          .layer);
     list_layers(model, typed, taken, suggestion.reason);
     return support::all_well;
   } catch (const std::exception& error) {

@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "answers.hpp"
+#include "calls.hpp"
 #include "detect.hpp"
+#include "frames.hpp"
 #include "options.hpp"
 #include "result_maker.hpp"
 #include "segment.hpp"
@@ -28,12 +30,6 @@
 
 namespace support {
 
-/// The model as the command line asks for it: a function of the picture that gives the output to explain.
-inline sightglass::Model model_of(const torch::jit::Module& script, const Options& options) {
-  const sightglass::Model model = ModelInputs(script, options.model, options.further).model();
-  return options.output.empty() ? model : model.output(options.output);
-}
-
 /// Explains pictures at the layers, by the methods and for the targets that the command line names.
 class Explainer {
  public:
@@ -42,18 +38,22 @@ class Explainer {
   /// Throws `UsageError` for an unknown layer, method, class or task, and where inputs are missing.
   Explainer(const torch::jit::Module& script, const Options& options, const Labels& labels, const FileNotes& notes)
       : script_(script),
-        model_(model_of(script, options)),
+        calls_(script, options, notes),
+        model_(model_of(calls_.inputs(), options.output)),
         labels_(labels),
         task_(task_called(options.task, Serves::places)),
         output_(options.output),
-        calls_known_(options.further.empty()),
         make_(options, labels) {
     type_ = type_of(script);
     detector_ = Detector::of(script, model_, notes, task_, options.score);
     if (detector_) model_ = detector_->model();
     for (const std::string& name : options.layers) layers_.push_back(layer_called(name));
     for (const std::string& name : options.methods) methods_.push_back(&method_called(name));
-    if (methods_.empty()) methods_.push_back(&method_called(detector_ ? "layer-cam" : "grad-cam"));
+    if (detector_ && options.call) {
+      if (layers_.empty()) throw UsageError("--call: the layers of its own choice run once; name another by --layer");
+      for (sightglass::Layer& layer : layers_) layer = layer.call(*options.call);
+    }
+    if (detector_) methods_ = methods_or("layer-cam");
     for (const std::string& text : options.targets) classes_.push_back(labels_.index(text));
   }
 
@@ -62,7 +62,8 @@ class Explainer {
   /// Throws `c10::Error` where the model cannot take the input; `UsageError` where it has no such class.
   std::vector<Result> explain(const Input& input) {
     std::vector<Result> results;
-    if (detector_ && input.batch.size(0) > 1) {
+    const bool folds = input.batch.size(0) > 1 && folds_frames(one_of(input, 0).batch);
+    if (input.batch.size(0) > 1 && (detector_ || folds)) {
       for (size_t i = 0; i < static_cast<size_t>(input.batch.size(0)); ++i) results.push_back(explain_alone(input, i));
       return results;
     }
@@ -71,7 +72,7 @@ class Explainer {
     for (int64_t i = 0; i < input.batch.size(0); ++i) {
       const auto number = static_cast<size_t>(i);
       results.push_back(one_by_one ? explain_alone(input, number)
-                                   : result_of({input, number, i, run.output.size(1)}, run));
+                                   : result_of({run.seen ? *run.seen : input, number, i, run.output.size(1)}, run));
     }
     if (!one_by_one) results.front().failures = failures_of(run.answers);
     results.front().warnings = std::exchange(warnings_, {});
@@ -93,6 +94,7 @@ class Explainer {
     Figures figures = {};
     std::optional<Segmentation> segmentation = {};
     std::vector<sightglass::Detection> detections = {};
+    std::optional<Input> seen = {};  // what is explained, where that is another input of the model than the picture
   };
 
   Result result_of(const Picture& picture, const Run& run) const {
@@ -109,6 +111,7 @@ class Explainer {
     const auto explained = [](const Answer& answer) { return answer.explanation.has_value(); };
     if (std::any_of(run.answers.begin(), run.answers.end(), explained))
       make_.add(picture, run.answers, run.figures, result);
+    for (Record& record : result.records) record.call = calls_.of(record.layer);
     return result;
   }
 
@@ -116,8 +119,12 @@ class Explainer {
   Result explain_alone(const Input& input, size_t number) {
     try {
       const Run run = run_in_any_precision(one_of(input, number));
-      Result result = result_of({input, number, 0, run.output.size(1)}, run);
+      Result result = run.seen ? result_of({*run.seen, 0, 0, run.output.size(1)}, run)
+                               : result_of({input, number, 0, run.output.size(1)}, run);
       result.failures = failures_of(run.answers);
+      if (input.batch.size(0) == 1) return result;
+      result.index = std::to_string(number);
+      for (Record& record : result.records) record.index = result.index;
       return result;
     } catch (const UsageError&) {
       throw;
@@ -137,19 +144,11 @@ class Explainer {
   }
 
   void suggest_layer(const torch::Tensor& batch) {
-    const sightglass::Suggestion suggestion = suggested(model_, batch, task_);
+    const bool alone = calls_.inputs().others().empty();
+    const sightglass::Suggestion suggestion =
+        alone ? suggested(model_, batch, task_) : suggested_seeing(model_, batch, task_);
     layers_.push_back(model_.layer(suggestion.layer));
     if (!suggestion.warning.empty()) warnings_.push_back(suggestion.warning);
-  }
-
-  /// A layer that runs for each of several inputs is explained at its last call, which may not be the picture's.
-  void warn_of_calls(const torch::Tensor& batch) {
-    for (const sightglass::LayerInfo& layer : sightglass::layers(model_, batch)) {
-      const auto is_it = [&](const sightglass::Layer& chosen) { return chosen.name() == layer.name; };
-      if (layer.calls > 1 && std::any_of(layers_.begin(), layers_.end(), is_it))
-        warnings_.push_back("layer \"" + layer.name + "\" runs " + std::to_string(layer.calls) +
-                            " times; the map is of its last run, which may be for another input than the picture");
-    }
   }
 
   Run run(const Input& given) {
@@ -157,20 +156,74 @@ class Explainer {
     std::string reason;
     try {
       if (detector_) return detect(input);
+      if (folds_frames(input)) return explain_frames(given);
       if (layers_.empty()) suggest_layer(input);
-      if (!std::exchange(calls_known_, true)) warn_of_calls(input);
-      const sightglass::Pass pass(model_, input, layers_);
-      const bool segments = is_segmentation(pass.output(), input);
-      if (task_ == Task::segment && !segments)
-        throw UsageError(c10::str("--task segment: the model gives ", pass.output().sizes(),
-                                  ", expected a score for each class and place, [N, classes, H, W]"));
-      return segments && (task_ == Task::unknown || task_ == Task::segment) ? segment(pass, given) : classify(pass);
+      layers_ = calls_.choose(model_, layers_, input);
+      if (!calls_.sees_another()) return run_on(model_, given);
+      Input seen = calls_.input_seen(given.batch);
+      Run found = run_on(calls_.model_beside(input), seen);
+      found.seen = std::move(seen);
+      return found;
     } catch (const UsageError&) {
       throw;
     } catch (const std::exception& error) {
-      reason = about_export(one_line(error)) + about_dimensions(script_, input);
+      reason = about_export(one_line(error)) + about_input(input);
     }
     C10_THROW_ERROR(Error, reason);
+  }
+
+  bool runs_on(const torch::Tensor& input) const {
+    try {
+      const torch::NoGradGuard no_gradients;
+      return model_.forward(input).defined();
+    } catch (const std::exception&) {
+      return false;
+    }
+  }
+
+  /// For what failed: where the model takes inputs of other dimensions, what to give; else nothing.
+  std::string about_input(const torch::Tensor& input) const {
+    if (runs_on(input)) return "";
+    if (input.dim() != 4 || !runs_on(input.unsqueeze(0))) return about_dimensions(script_, input);
+    return "; it takes videos: give a .npy array [1, T, C, H, W] (or [1, C, T, H, W]), T frames";
+  }
+
+  /// Whether the model folds the frames of these videos into its batch; found out once.
+  bool folds_frames(const torch::Tensor& video) {
+    if (!frames_known_ && !detector_ && video.dim() == 5) {
+      frames_ = folded_frames(model_, layers_, video.slice(0, 0, 1).to(type_));
+      frames_known_ = true;
+    }
+    return frames_.has_value();
+  }
+
+  /// Of one video, a map for each of its frames.
+  Run explain_frames(const Input& given) {
+    const torch::Tensor input = given.batch.to(type_);
+    Frames video(calls_.inputs(), output_, input, *frames_);
+    if (layers_.empty()) layers_.push_back(model_.layer(sightglass::suggest(video.model(), video.frames()).layer));
+    layers_ = calls_.choose(model_, layers_, input);
+    video.check_rows(layers_);
+    const sightglass::Pass pass(video.model(), video.frames(), layers_);
+    video.close();
+    for (std::string& line : calls_.told_of(pass)) warnings_.push_back(std::move(line));
+    Run run = classify(pass);
+    for (Answer& answer : run.answers)
+      if (answer.explanation) answer.explanation = Frames::as_one(*answer.explanation);
+    run.seen = video.shown(given);
+    return run;
+  }
+
+  /// Of what the model is a function of.
+  Run run_on(const sightglass::Model& model, const Input& given) {
+    const torch::Tensor input = given.batch.to(type_);
+    const sightglass::Pass pass(model, input, layers_);
+    for (std::string& line : calls_.told_of(pass)) warnings_.push_back(std::move(line));
+    const bool segments = is_segmentation(pass.output(), input);
+    if (task_ == Task::segment && !segments)
+      throw UsageError(c10::str("--task segment: the model gives ", pass.output().sizes(),
+                                ", expected a score for each class and place, [N, classes, H, W]"));
+    return segments && (task_ == Task::unknown || task_ == Task::segment) ? segment(pass, given) : classify(pass);
   }
 
   /// On the CPU, LibTorch lacks many an operation in half precision: then the model is computed in float32, and it is
@@ -218,7 +271,7 @@ class Explainer {
       questions.push_back({index});
     }
     if (questions.empty()) questions.emplace_back();
-    Run run{dims == 1 ? output.unsqueeze(1) : output, answer_all(pass, methods_, questions)};
+    Run run{dims == 1 ? output.unsqueeze(1) : output, answer_all(pass, methods_or("grad-cam"), questions)};
     const bool needs_end = task_ != Task::unknown && task_ != Task::regress;
     run.figures = figures_of(output, task_, needs_end ? end() : ModelEnd::unknown);
     if (!run.figures.doubt.empty()) warnings_.push_back(run.figures.doubt);
@@ -238,7 +291,7 @@ class Explainer {
       questions.push_back(run.segmentation->question(index));
     }
     if (questions.empty()) questions.push_back(run.segmentation->question(run.segmentation->largest()));
-    run.answers = answer_all(pass, methods_, questions);
+    run.answers = answer_all(pass, methods_or("layer-cam"), questions);
     return run;
   }
 
@@ -260,6 +313,12 @@ class Explainer {
     return run;
   }
 
+  /// The methods that are named, or else this one. Of places, and of boxes, it is layer-cam: grad-cam's weights are
+  /// means over the whole picture, and mark the other objects in it too.
+  std::vector<const Method*> methods_or(const char* name) const {
+    return methods_.empty() ? std::vector<const Method*>{&method_called(name)} : methods_;
+  }
+
   ModelEnd end() {
     if (!end_) end_ = end_of(script_, output_);
     return *end_;
@@ -278,6 +337,7 @@ class Explainer {
   }
 
   torch::jit::Module script_;
+  CallChoice calls_;
   sightglass::Model model_;
   std::optional<Detector> detector_;
   Labels labels_;
@@ -285,7 +345,8 @@ class Explainer {
   std::string output_;                    // the path of the one that is explained
   std::optional<ModelEnd> end_;           // found out where it is needed
   c10::ScalarType type_ = torch::kFloat;  // of the model's weights, and so of its input
-  bool calls_known_;                      // only several inputs are looked at
+  bool frames_known_ = false;
+  std::optional<int64_t> frames_;  // the dimension of a video's frames that are folded into the batch; none: not folded
   bool settled_ = false;
   std::vector<std::string> warnings_;  // of this input, again for each
   std::vector<sightglass::Layer> layers_;

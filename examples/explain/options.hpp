@@ -3,8 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <sightglass/opencv/colour_map.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,9 +21,10 @@ struct Options {
   std::string model;
   std::vector<std::string> inputs;
   std::vector<std::string> layers;   // empty: the suggested one
-  std::vector<std::string> methods;  // "grad-cam" by default
+  std::vector<std::string> methods;  // empty: "grad-cam", of segmenters and detectors "layer-cam"
   std::vector<std::string> targets;  // empty: the prediction
-  std::vector<std::string> further;  // NAME=FILE.npy: the model's inputs beside the picture
+  std::vector<std::string> further;  // NAME=FILE: the model's inputs beside the picture
+  std::optional<size_t> call;        // of a layer that runs several times, from 0
   std::string output;                // the path of the output to explain; empty: the first
   std::string labels;
   std::string task;
@@ -73,7 +76,8 @@ Probabilities
   One object a line on standard output for each image, layer, method and target: image,
   layer, method, target, label, score, probability, peak ([x, y], pixels of the picture as
   shown), status, map (the --raw file), picture; index as well for an array of several,
-  and pixels for a segmenter: how many places of its output the map is of.
+  call where the layer runs several times, and pixels for a segmenter: how many places of its
+  output the map is of.
   probability is null where there is none, label where it has no name.
   Where status is not "ok" the map is blank, or not to be trusted, and so is its peak.
 
@@ -83,13 +87,15 @@ Arrays
   [C, D, H, W] or [N, C, D, H, W] for volumes and videos; the model's first convolution tells
   which. Pictures are drawn as their first three channels, or one; series as curves; volumes
   as slices through the map's peak and a projection; videos (three channels) as frames. The
-  peak of a series is [x], of a volume [x, y, z].
+  peak of a series is [x], of a volume [x, y, z]. A model that folds the frames of a video
+  into its batch takes [1, T, C, H, W], and each frame gets its map.
 
 Segmentation
   An output [N, classes, H, W] is explained for the class that is predicted at most places, the
   background (0) left out where there is another, or for --target: the target is the sum of the
   class's scores where the prediction is that class. The region is drawn beside the map. The
-  layer is the end of the encoder, unless --layer names another.
+  layer is the end of the encoder, unless --layer names another, the method layer-cam, unless
+  --method does: grad-cam marks the other objects of a picture too.
 
 Detection
   Of a detector each thing that it finds gets a map of its own, ten at most, with its box; --target
@@ -102,7 +108,11 @@ Detection
 Models of several inputs and outputs
   The picture is what forward takes first, of those that --input does not name; a list gets it
   as its only element. --input table=row.npy gives forward's argument "table" a float32 array,
-  with its batch: [1, ...] goes with every picture.
+  with its batch: [1, ...] goes with every picture; --input other=two.jpg a picture.
+  A layer that runs several times in a forward pass (the encoder of a siamese network, a shared
+  ReLU) is explained at its last run, of several inputs at the last that sees the picture, or at
+  the one that --call names, from 0. What sees another input than the picture is explained and
+  drawn for that array.
   Of lists, tuples and dictionaries the first floating-point tensor is explained, or the one
   that --output names.
 
@@ -119,6 +129,7 @@ Examples
   explain model.pt cat.jpg --layer features.7,features.12 --method cam,grad-cam
   explain model.pt scan.npy --raw map.npy --json
   explain model.pt cat.jpg --input table=row.npy --output logits
+  explain siamese.pt one.jpg --input other=two.jpg --layer encoder --call 1
   explain model.pt --list-layers)";
 
 inline std::string names_of_maps() {
@@ -134,13 +145,21 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
   auto app = std::make_unique<CLI::App>(detail::description, "explain");
   app->footer(detail::footer);
   app->get_formatter()->column_width(30);
-  app->add_option("MODEL", options.model, "TorchScript file, as torch.jit.script or trace saves it")->type_name("");
+  app->add_option("MODEL", options.model,
+                  "TorchScript file, as torch.jit.script or trace saves it, or exported program (.pt2)")
+      ->type_name("");
   app->add_option("IMAGE", options.inputs, "Pictures, folders of pictures, or .npy arrays")->type_name("");
   app->add_option("--layer", options.layers,
                   "Layers, by their path in the model [the last spatial one; of a segmenter the encoder's last]")
       ->type_name("PATH[,PATH]")
       ->delimiter(',');
-  app->add_option("--method", options.methods, "Methods, see --list-methods [grad-cam]")
+  app->add_option("--call", options.call,
+                  "Of a layer that runs several times, which run, from 0\n"
+                  "[the last, of several inputs the last that sees the picture]")
+      ->type_name("N")
+      ->check(quiet(CLI::NonNegativeNumber));
+  app->add_option("--method", options.methods,
+                  "Methods, see --list-methods [grad-cam; of segmenters and detectors layer-cam]")
       ->type_name("NAME[,NAME]")
       ->delimiter(',');
   app->add_option("--target", options.targets, "Class to explain; may be repeated [the prediction]")
@@ -152,8 +171,9 @@ inline std::unique_ptr<CLI::App> command_line(Options& options) {
       ->check(quiet(CLI::Range(0.0, 1.0)))
       ->capture_default_str();
   app->add_option("--input", options.further,
-                  "An input of the model beside the picture, by its name in forward; may be repeated")
-      ->type_name("NAME=FILE.npy");
+                  "An input of the model beside the picture, by its name in forward: a .npy array, or a\n"
+                  "picture, prepared alike; may be repeated")
+      ->type_name("NAME=FILE");
   app->add_option("--output", options.output,
                   "Which output to explain: a key, a number or both, such as out, 1, boxes.0\n"
                   "[the first]")

@@ -23,6 +23,7 @@ struct Record {
   std::string image;
   std::string index;  // of an array's several pictures; empty otherwise
   std::string layer;
+  std::optional<size_t> call;  // of a layer that runs several times
   std::string method;
   int64_t target = 0;
   std::string label;
@@ -50,6 +51,7 @@ inline std::string to_json(const Record& record) {
   json["image"] = record.image;
   if (!record.index.empty()) json["index"] = std::stoll(record.index);
   json["layer"] = record.layer;
+  if (record.call) json["call"] = *record.call;
   json["method"] = record.method;
   json["target"] = record.target >= 0 ? nlohmann::ordered_json(record.target) : nlohmann::ordered_json();
   json["label"] = or_null(record.label);
@@ -108,7 +110,8 @@ inline std::string in_words(const std::vector<int64_t>& place) {
 
 /// The record as a line for people.
 inline std::string to_line(const Record& record) {
-  std::string line = "  " + record.method + " at " + record.layer + " of " + record.title + ": ";
+  const std::string call = record.call ? " (call " + std::to_string(*record.call) + ")" : "";
+  std::string line = "  " + record.method + " at " + record.layer + call + " of " + record.title + ": ";
   if (record.status != "ok")
     line += in_words(record.status);
   else if (!record.suspicion.empty())

@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
       "Draws all methods on one picture, as one grid. Takes some minutes: SS-CAM and others run the model thousands\n"
       "of times.",
       "gallery");
-  app.add_option("MODEL", options.model, "TorchScript file")->type_name("")->required();
+  app.add_option("MODEL", options.model, "TorchScript file or exported program (.pt2)")->type_name("")->required();
   app.add_option("IMAGE", options.picture, "Picture, or a .npy array as explain takes it")->type_name("")->required();
   app.add_option("--layer", options.layer, "Layer, by its path in the model [the last spatial one]")->type_name("PATH");
   app.add_option("--target", options.target, "Class to explain [the prediction]")->type_name("INDEX|LABEL");

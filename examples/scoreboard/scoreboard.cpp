@@ -122,7 +122,7 @@ int main(int argc, char** argv) {
       "with boxes.csv (file, class_index, x0, y0, x1, y1), collages/ with collages.csv, or both. Prints a table in\n"
       "Markdown.",
       "scoreboard");
-  app.add_option("MODEL", options.model, "TorchScript file")->type_name("")->required();
+  app.add_option("MODEL", options.model, "TorchScript file or exported program (.pt2)")->type_name("")->required();
   app.add_option("FOLDER", options.folder, "Pictures and their boxes")->type_name("")->required();
   app.add_option("--methods,--method", options.methods,
                  "Methods, see explain --list-methods [all cheap ones, a control]")

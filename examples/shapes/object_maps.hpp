@@ -57,7 +57,7 @@ struct BoxShares {
 /// Of a map's positive part.
 inline BoxShares shares_of_map(const sightglass::Explanation& map, const drawing::Scene& scene, size_t object) {
   const torch::Tensor seen = map.resized(scene.picture.rows, scene.picture.cols)[0];
-  return {scene, object, [&](const cv::Rect& box) { return sightglass::energy_in(seen, in_pixels(box)); }};
+  return {scene, object, [&](const cv::Rect& box) { return sightglass::energy_in(seen, as_box(box)); }};
 }
 
 /// Of the place where a map is highest; a blank one has none.

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "model_file.hpp"
 #include "preparation.hpp"
 #include "signature.hpp"
 
@@ -17,8 +18,9 @@ namespace support {
 
 /// What a model's file says of itself beside the model: Ultralytics' exports have a `config.txt`.
 struct FileNotes {
-  std::string task;                 // "detect", "segment", "classify", ...; empty: the file does not say
-  int64_t height = 0, width = 0;    // of the input; 0: the file does not say
+  std::string task;                         // "detect", "segment", "classify", ...; empty: the file does not say
+  int64_t height = 0, width = 0;            // of the input; 0: the file does not say
+  int64_t only_height = 0, only_width = 0;  // of the only input that an exported program takes
   std::vector<int64_t> shape;       // of the input, [N, C, H, W], where the file tells it so, as YOLOv5's exports do
   std::vector<std::string> labels;  // of the classes, by number
 
@@ -101,13 +103,16 @@ inline FileNotes notes_of(const torch::jit::Module& model, const std::string& te
 inline bool is_torchvision_detector(const torch::jit::Module& model) {
   const c10::FunctionSchema& schema = model.get_method("forward").function().getSchema();
   if (schema.arguments().size() < 2 || schema.returns().size() != 1) return false;
-  const auto is_list_of = [](const c10::TypePtr& type, c10::TypeKind kind) {
-    const auto list = type->cast<c10::ListType>();
-    return list != nullptr && list->getElementType()->kind() == kind;
-  };
   const auto given = schema.returns()[0].type()->cast<c10::TupleType>();
-  return is_list_of(schema.arguments()[1].type(), c10::TypeKind::TensorType) && given != nullptr &&
-         given->elements().size() == 2 && is_list_of(given->elements()[1], c10::TypeKind::DictType);
+  return detail::is_list_of(schema.arguments()[1].type(), c10::TypeKind::TensorType) && given != nullptr &&
+         given->elements().size() == 2 && detail::is_list_of(given->elements()[1], c10::TypeKind::DictType);
+}
+
+inline FileNotes notes_in(const ModelFile& file) {
+  FileNotes notes = notes_of(file.module, file.config);
+  notes.only_height = file.height;
+  notes.only_width = file.width;
+  return notes;
 }
 
 /// How a model's file says that pictures are prepared, and after whom.
@@ -125,6 +130,10 @@ inline FilePreparation preparation_in(const torch::jit::Module& model, const Fil
     found.source = source;
   };
   if (is_torchvision_detector(model)) as_it_is(Fit::own_size, "torchvision's detectors");
+  if (notes.only_height > 0) {
+    found.wanted.height = notes.only_height;
+    found.wanted.width = notes.only_width;
+  }
   if (notes.height == 0) return found;
   found.wanted.height = notes.height;
   found.wanted.width = notes.width;

@@ -1,12 +1,13 @@
 #pragma once
 
-#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/script.h>
 
 #include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
+
+#include "inlined_forward.hpp"
 
 namespace support {
 
@@ -57,8 +58,7 @@ inline const torch::jit::Node* first_convolution_in(const torch::jit::Block* blo
 /// Read from the graph of `forward`. Nothing is known where there is no convolution, or where it is not the input that
 /// it sees (a stem that folds places into channels, frames folded into the batch).
 inline FirstConvolution first_convolution(const torch::jit::Module& model) {
-  const auto graph = model.get_method("forward").graph()->copy();
-  torch::jit::Inline(*graph);
+  const auto graph = inlined_forward(model);
   const torch::jit::Node* const node = detail::first_convolution_in(graph->block());
   if (node == nullptr || !detail::is_input(node->inputs()[0])) return {};
   const auto weight = detail::held_by(model, node->inputs()[1]);

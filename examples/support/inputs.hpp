@@ -62,8 +62,8 @@ inline torch::Tensor as_batch(const torch::Tensor& array, const std::string& pat
               places, why);
 }
 
-inline Input read_array(const std::string& path, int64_t dimensions) {
-  const torch::Tensor batch = as_batch(read_npy(path), path, dimensions);
+/// @param batch `[N, C, *S]`, what the file holds
+inline Input input_of(const std::string& path, const torch::Tensor& batch) {
   Input input{path, batch, {}, {}};
   for (int64_t i = 0; batch.dim() == 4 && i < batch.size(0); ++i) {
     const cv::Rect whole(0, 0, static_cast<int>(batch.size(3)), static_cast<int>(batch.size(2)));
@@ -71,6 +71,10 @@ inline Input read_array(const std::string& path, int64_t dimensions) {
     input.places.push_back({whole, whole, whole.size()});
   }
   return input;
+}
+
+inline Input read_array(const std::string& path, int64_t dimensions) {
+  return input_of(path, as_batch(read_npy(path), path, dimensions));
 }
 
 /// Throws `c10::Error` for a model that no picture serves.

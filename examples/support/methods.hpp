@@ -35,6 +35,23 @@ inline Method refine_cam() {
           }};
 }
 
+/// By the paper's scores of blocks, where the model has such.
+inline Method legrad() {
+  return {
+      "legrad", "gradients at a vision transformer's attention; the layer gives the patches (Bousselham 2024)",
+      [](const sightglass::Pass& pass, size_t layer, const sightglass::Target& target) {
+        const sightglass::Cut cut = pass.at(layer, target);
+        const sightglass::LeGrad by_blocks{sightglass::attention_blocks(cut.model(), cut.input())};
+        sightglass::Explanation explanation = pass.explain(layer, by_blocks, target);
+        if (by_blocks.blocks.empty()) {
+          TORCH_WARN(
+              "legrad: the model is no list of blocks alike with an attention map each: it goes by the model's score "
+              "for those of its maps that are of the layer's patches, not by each block's own");
+        }
+        return explanation;
+      }};
+}
+
 /// All methods; a new one is a line here.
 inline const std::vector<Method>& methods() {
   static const std::vector<Method> all{
@@ -68,8 +85,7 @@ inline const std::vector<Method>& methods() {
       method<sightglass::ReciproCam>("recipro-cam", "the score of one place of the layer at a time (Byun 2022)"),
       method<sightglass::FullGrad>("full-grad",
                                    "input and bias gradients of all layers; the layer does not matter (Srinivas 2019)"),
-      method<sightglass::LeGrad>(
-          "legrad", "gradients at a vision transformer's attention; the layer gives the patches (Bousselham 2024)"),
+      legrad(),
       method<sightglass::Rise>("rise", "4000 random masks weighted by score; the layer does not matter (Petsiuk 2018)"),
       method<sightglass::Occlusion>(
           "occlusion", "the fall of the score under a grey window; the layer does not matter (Zeiler 2014)"),

@@ -1,11 +1,12 @@
 #pragma once
 
-#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/script.h>
 
 #include <exception>
 #include <set>
 #include <string>
+
+#include "inlined_forward.hpp"
 
 namespace support {
 
@@ -51,8 +52,7 @@ inline const torch::jit::Value* element_at(const torch::jit::Node* node, const s
 }
 
 inline ModelEnd end_at_return(const torch::jit::Module& model, std::string path) {
-  const auto graph = model.get_method("forward").graph()->copy();
-  torch::jit::Inline(*graph);
+  const auto graph = inlined_forward(model);
   const torch::jit::Value* value = graph->outputs().size() == 1 ? graph->outputs()[0] : nullptr;
   const std::set<c10::Symbol> gathering{torch::jit::prim::TupleConstruct, torch::jit::prim::ListConstruct,
                                         torch::jit::prim::DictConstruct};

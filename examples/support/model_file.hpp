@@ -1,6 +1,7 @@
 #pragma once
 
 #include <c10/util/Exception.h>
+#include <sightglass/exported.hpp>
 #include <sightglass/model/torchvision_operators.hpp>
 #include <sightglass/weights/file_kind.hpp>
 #include <sightglass/weights/saved_module.hpp>
@@ -17,6 +18,13 @@
 #include "files.hpp"
 
 namespace support {
+
+/// A model, ready to be explained, and what its file says beside it.
+struct ModelFile {
+  torch::jit::Module module;
+  std::string config = {};        ///< the text of its `config.txt`
+  int64_t height = 0, width = 0;  ///< of the only pictures that it takes; 0: it takes others too, or does not say
+};
 
 namespace detail {
 
@@ -40,15 +48,12 @@ inline std::string what_it_is(const std::string& path) {
   if (!remedy.empty()) return is + remedy;
   switch (kind) {
     case FileKind::torch_script:
+    case FileKind::exported_program:
     case FileKind::unknown:
       return "";
     case FileKind::torch_save:
     case FileKind::torch_save_legacy:
       return saved_thing(path);
-    case FileKind::exported_program:
-      return is +
-             "in Python: torch.jit.trace(torch.export.load(\"model.pt2\").module(), torch.rand(1, 3, 224, "
-             "224)).save(\"model.pt\")";
     case FileKind::safetensors:
       return "is a safetensors file, which holds weights, not the network itself; in Python: build the network, load "
              "them, then torch.jit.script(model.eval()).save(\"model.pt\")";
@@ -91,29 +96,44 @@ inline std::string why_not_loaded(const std::exception& error) {
          "); in Python: torch.jit.script(model.eval()).save(\"model.pt\")";
 }
 
+inline ModelFile read_program(const std::string& path) {
+  sightglass::ExportedProgram program = sightglass::ExportedProgram::load(path);
+  program.eval();
+  ModelFile read{program};
+  const auto& sizes = program.input_sizes();
+  if (!sizes.empty() && sizes.front().size() == 4 && sizes.front()[2] > 0 && sizes.front()[3] > 0) {
+    read.height = sizes.front()[2];
+    read.width = sizes.front()[3];
+  }
+  return read;
+}
+
 }  // namespace detail
 
-/// Loads a TorchScript file, ready to be explained: on the CPU, in evaluation mode.
-/// Throws `c10::Error` for a missing or damaged file, and for what is no TorchScript: what it is, and what to do.
-/// @param config the text of the file's `config.txt` comes here, where it has one
-inline torch::jit::Module load_model(const std::string& path, std::string* config = nullptr) {
+/// Reads a TorchScript file or an exported program (.pt2): on the CPU, in evaluation mode.
+/// Throws `c10::Error` for a missing or damaged file, and for what is neither: what it is, and what to do.
+inline ModelFile read_model(const std::string& path) {
   std::error_code unknown;
   TORCH_CHECK(fs::exists(path, unknown), "model \"", path, "\": no such file");
   TORCH_CHECK(!fs::is_directory(path, unknown), "model \"", path, "\": is a folder; expected a TorchScript file");
+  sightglass::provide_torchvision_operators();
+  if (sightglass::file_kind(path) == sightglass::FileKind::exported_program) return detail::read_program(path);
   std::string reason = detail::what_it_is(path);
   if (reason.empty()) {
     try {
-      sightglass::provide_torchvision_operators();
       torch::jit::ExtraFilesMap files{{"config.txt", ""}};
-      torch::jit::Module model = torch::jit::load(path, torch::kCPU, files);
-      if (config != nullptr) *config = files["config.txt"];
-      model.eval();
-      return model;
+      ModelFile read{torch::jit::load(path, torch::kCPU, files)};
+      read.config = files["config.txt"];
+      read.module.eval();
+      return read;
     } catch (const std::exception& error) {
       reason = detail::why_not_loaded(error);
     }
   }
   C10_THROW_ERROR(Error, c10::str("model \"", path, "\": ", reason));
 }
+
+/// The model alone.
+inline torch::jit::Module load_model(const std::string& path) { return read_model(path).module; }
 
 }  // namespace support

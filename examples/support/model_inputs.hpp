@@ -3,6 +3,7 @@
 #include <sightglass/model/model.hpp>
 #include <torch/script.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -18,18 +19,15 @@ namespace support {
 
 namespace detail {
 
-/// The words of `--input NAME=FILE.npy`.
+/// The words of `--input NAME=FILE`.
 inline std::pair<std::string, std::string> name_and_file(const std::string& words) {
   const size_t sign = words.find('=');
   if (sign == std::string::npos || sign == 0 || sign + 1 == words.size())
-    throw UsageError("--input " + words + ": expected NAME=FILE.npy, the name being that of an argument of the model");
+    throw UsageError("--input " + words + ": expected NAME=FILE, the name being that of an argument of the model");
   return {words.substr(0, sign), words.substr(sign + 1)};
 }
 
-inline bool is_list_of_tensors(const c10::TypePtr& type) {
-  const auto list = type->cast<c10::ListType>();
-  return list != nullptr && list->getElementType()->kind() == c10::TypeKind::TensorType;
-}
+inline bool is_list_of_tensors(const c10::TypePtr& type) { return is_list_of(type, c10::TypeKind::TensorType); }
 
 /// `batch` as `[rows, ...]`: what is given once goes with every row.
 inline torch::Tensor for_rows(const torch::Tensor& given, const torch::Tensor& batch) {
@@ -46,28 +44,54 @@ inline torch::Tensor for_rows(const torch::Tensor& given, const torch::Tensor& b
 /// the others.
 class ModelInputs {
  public:
-  /// @param given `NAME=FILE.npy` each
+  /// @param given `NAME=FILE` each
+  /// @param read of a file, what the model is given
   /// Throws `UsageError` for a name that `forward` does not have, and for inputs that are missing; `c10::Error` for an
   /// array that cannot be read, and for a `forward` that takes no tensors.
-  ModelInputs(const torch::jit::Module& script, const std::string& path, const std::vector<std::string>& given)
+  ModelInputs(const torch::jit::Module& script, const std::string& path, const std::vector<std::string>& given,
+              const std::function<torch::Tensor(const std::string&)>& read = read_npy)
       : script_(script), arguments_(script.get_method("forward").function().getSchema().arguments()) {
     arguments_.erase(arguments_.begin());  // the module itself
     for (const std::string& words : given) {
       const auto [name, file] = detail::name_and_file(words);
       if (!has(name)) throw UsageError("--input " + name + ": the model has no such input; it takes " + names());
-      arrays_[name] = read_npy(file);
+      arrays_[name] = read(file);
+      files_[name] = file;
     }
     find_picture(path);
     check_complete(path);
+  }
+
+  /// The inputs beside the picture, by their names in `forward`.
+  const std::map<std::string, torch::Tensor>& others() const { return arrays_; }
+  /// The file of one of them.
+  const std::string& file(const std::string& name) const { return files_.at(name); }
+
+  /// The same beside these pictures as a function of another input, in the picture's place.
+  ModelInputs looking_at(const std::string& name, const torch::Tensor& pictures) const {
+    ModelInputs turned = *this;
+    turned.arrays_[arguments_[picture_].name()] = pictures;
+    turned.arrays_.erase(name);
+    const auto is_it = [&](const c10::Argument& argument) { return argument.name() == name; };
+    turned.picture_ =
+        static_cast<size_t>(std::find_if(arguments_.begin(), arguments_.end(), is_it) - arguments_.begin());
+    return turned;
   }
 
   /// The model as a function of the picture alone.
   sightglass::Model model() const {
     const bool one_tensor = picture_ == 0 && arrays_.empty() && !detail::is_list_of_tensors(arguments_[0].type());
     if (one_tensor) return script_;
-    const std::function<c10::IValue(const torch::Tensor&)> forward = [copy = *this](const torch::Tensor& batch) {
-      return copy.script_.get_method("forward")(copy.values(batch));
-    };
+    return function();
+  }
+  /// The same by the user's own way into the model, its `forward`, whatever that takes.
+  sightglass::Model function() const {
+    return with(
+        [copy = *this](const torch::Tensor& batch) { return copy.script_.get_method("forward")(copy.values(batch)); });
+  }
+  /// The model with a function beside it.
+  template <class Forward>
+  sightglass::Model with(const Forward& forward) const {
     return {script_, forward};
   }
 
@@ -145,6 +169,7 @@ class ModelInputs {
   torch::jit::Module script_;
   std::vector<c10::Argument> arguments_;
   std::map<std::string, torch::Tensor> arrays_;
+  std::map<std::string, std::string> files_;  // of the arrays that the command line names
   size_t picture_ = 0;
 };
 

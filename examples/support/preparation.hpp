@@ -152,21 +152,30 @@ inline torch::Tensor prepared(const cv::Mat& photo, const Preparation& wanted) {
   return boxed;
 }
 
+namespace detail {
+
+/// @param map `[h, w]`
+inline torch::Tensor enlarged(const torch::Tensor& map, const cv::Size& size) {
+  return at::upsample_bilinear2d(map.unsqueeze(0).unsqueeze(0), {size.height, size.width}, false)[0][0];
+}
+
+}  // namespace detail
+
 /// The part of a map that lies on the picture: all of it, as it is, or that between a letterbox's bars, enlarged.
 /// @param map `[h, w]`
 inline torch::Tensor on_picture(const torch::Tensor& map, const Placement& place) {
-  if (!place.has_bars()) return map;
-  const torch::Tensor enlarged =
-      at::upsample_bilinear2d(map.unsqueeze(0).unsqueeze(0), {place.input.height, place.input.width}, false)[0][0];
-  return detail::part_of(enlarged, place.in_input);
+  return place.has_bars() ? detail::part_of(detail::enlarged(map, place.input), place.in_input) : map;
+}
+
+/// The same in pixels of the part of the picture that the model is shown.
+inline torch::Tensor in_pixels(const torch::Tensor& map, const Placement& place) {
+  return detail::enlarged(on_picture(map, place), place.on_photo.size());
 }
 
 /// Where a map is highest, x and y in pixels of the picture.
 inline std::pair<int64_t, int64_t> peak_on_picture(const torch::Tensor& map, const Placement& place) {
   const cv::Rect& shown = place.on_photo;
-  const torch::Tensor seen =
-      at::upsample_bilinear2d(on_picture(map, place).unsqueeze(0).unsqueeze(0), {shown.height, shown.width}, false);
-  const auto highest = at::nan_to_num(seen, -INFINITY).argmax().item<int64_t>();
+  const auto highest = at::nan_to_num(in_pixels(map, place), -INFINITY).argmax().item<int64_t>();
   return {shown.x + highest % shown.width, shown.y + highest / shown.width};
 }
 

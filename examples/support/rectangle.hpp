@@ -7,7 +7,7 @@
 namespace support {
 
 /// OpenCV's rectangle as the library's metrics take boxes.
-inline sightglass::Box in_pixels(const cv::Rect& rectangle) {
+inline sightglass::Box as_box(const cv::Rect& rectangle) {
   return {rectangle.x, rectangle.y, rectangle.br().x, rectangle.br().y};
 }
 

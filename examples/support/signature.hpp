@@ -20,6 +20,12 @@ inline bool is_tensor(const c10::TypePtr& type) {
   return type->kind() == c10::TypeKind::TensorType || type->kind() == c10::TypeKind::AnyType;
 }
 
+/// Whether it is a list whose elements are of this kind.
+inline bool is_list_of(const c10::TypePtr& type, c10::TypeKind kind) {
+  const auto list = type->cast<c10::ListType>();
+  return list != nullptr && list->getElementType()->kind() == kind;
+}
+
 inline std::string listed(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
@@ -83,7 +89,7 @@ inline std::string about_export(const std::string& reason) {
                "running them; export it where torchvision fits its torch";
 }
 
-/// For a model that failed: where its convolutions have not as many dimensions as the input, what that may be; else
+/// For a model that failed: where its convolutions have not as many dimensions as the input, what to give; else
 /// nothing.
 inline std::string about_dimensions(const torch::jit::Module& model, const torch::Tensor& input) {
   int64_t other = 0;
@@ -94,7 +100,7 @@ inline std::string about_dimensions(const torch::jit::Module& model, const torch
   if (other == 0) return "";
   const std::string places = other == 3 ? "L]" : other == 4 ? "H, W]" : "D, H, W]";
   return c10::str("; its convolutions are ", other - 2, "-D, the input is ", input.sizes(),
-                  ": where it folds frames into its batch, export the part that takes [N, C, ", places);
+                  "; give a .npy array [N, C, ", places);
 }
 
 namespace detail {

@@ -1,7 +1,9 @@
 #include <sightglass/cam/explain.hpp>
 #include <sightglass/model/layers.hpp>
+#include <sightglass/cam/methods/ablation_cam.hpp>
 #include <sightglass/cam/methods/cam.hpp>
 #include <sightglass/cam/methods/grad_cam.hpp>
+#include <sightglass/cam/methods/score_cam.hpp>
 #include <sightglass/hooks/capture.hpp>
 #include <sightglass/hooks/hook_point.hpp>
 #include <sightglass/hooks/hooked.hpp>
@@ -237,6 +239,96 @@ TEST_CASE("a layer that runs several times is explained at its last call") {
       },
       1);
   CHECK(relative_error(sg::explain(net, x, body->conv, sg::GradCam{}, 1).map(), wanted) < 1e-5);
+}
+
+namespace {
+
+/// One convolution that runs twice, on inputs of two sizes; written out, two convolutions of the same weights.
+struct SharedConvImpl : torch::nn::Module {
+  explicit SharedConvImpl(bool written_out = false) {
+    const auto conv = [] { return torch::nn::Conv2d(torch::nn::Conv2dOptions(4, 4, 3).padding(1)); };
+    first = register_module("first", conv());
+    second = written_out ? register_module("second", conv()) : first;
+    fc = register_module("fc", torch::nn::Linear(8, 5));
+    eval();
+  }
+  torch::Tensor forward(const torch::Tensor& x) {
+    const torch::Tensor a = first->forward(x);
+    const torch::Tensor b = second->forward(torch::max_pool2d(a.relu(), 2));
+    return fc->forward(torch::cat({a.relu().mean({2, 3}), b.square().mean({2, 3})}, 1));
+  }
+  torch::nn::Conv2d first{nullptr}, second{nullptr};
+  torch::nn::Linear fc{nullptr};
+};
+TORCH_MODULE(SharedConv);
+
+}  // namespace
+
+TEST_CASE("a call of a layer that runs several times is explained as a layer of its own would be") {
+  torch::manual_seed(31);
+  SharedConv net, apart(true);
+  {
+    const torch::NoGradGuard no_gradients;
+    for (const auto& item : apart->named_parameters()) {
+      const std::string name = item.key();
+      item.value().copy_(net->named_parameters()[name.rfind("second", 0) == 0 ? "first" + name.substr(6) : name]);
+    }
+  }
+  const at::Tensor x = torch::randn({2, 4, 8, 6});
+  const auto check = [&](const auto& method) {
+    for (const sg::Model& model : {sg::Model(net), sg::Model(net).optimised()}) {
+      for (int run = 0; run < 3; ++run) {  // what is learned of call 1 is not taken for call 0
+        CHECK(relative_error(sg::explain(model, x, sg::layer(net, "first").call(1), method, 2).map(),
+                             sg::explain(apart, x, apart->second, method, 2).map()) < 1e-5);
+        CHECK(relative_error(sg::explain(model, x, sg::Layer(net->first).call(0), method, 2).map(),
+                             sg::explain(apart, x, apart->first, method, 2).map()) < 1e-5);
+        CHECK(relative_error(sg::explain(model, x, net->first, method, 2).map(),
+                             sg::explain(apart, x, apart->second, method, 2).map()) < 1e-5);
+      }
+    }
+  };
+  check(sg::GradCam{});
+  check(sg::AblationCam{});
+  check(sg::ScoreCam{});
+
+  const sg::Layer first(net->first);
+  const sg::Pass pass(net, x, {first.call(1), first.call(0), first});
+  const sg::Pass wanted(apart, x, {apart->second, apart->first, apart->second});
+  const size_t calls[] = {1, 0, 1};
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(pass.calls(i) == 2);
+    CHECK(pass.call(i) == calls[i]);
+    CHECK(relative_error(pass.explain(i, sg::GradCam{}, 2).map(), wanted.explain(i, sg::GradCam{}, 2).map()) < 1e-5);
+  }
+  CHECK_THROWS_WITH(sg::explain(net, x, first.call(2), sg::GradCam{}, 2),
+                    ContainsSubstring("layer \"torch::nn::Conv2dImpl\": got call 2, it ran 2 times: call 0 to 1"));
+  CHECK_THROWS_WITH(sg::explain(net, x, sg::layer(net, "fc").call(1), sg::GradCam{}, 2),
+                    ContainsSubstring("layer \"fc\": got call 1, it ran once: call 0"));
+}
+
+TEST_CASE("a call is chosen of an element of a Sequential, whose place only the model tells") {
+  torch::nn::Sequential body(torch::nn::Conv2d(torch::nn::Conv2dOptions(2, 2, 3).padding(1)), torch::nn::ReLU());
+  struct NetImpl : torch::nn::Module {
+    explicit NetImpl(const torch::nn::Sequential& given) : body(register_module("body", given)) { eval(); }
+    torch::Tensor forward(const torch::Tensor& x) {
+      const torch::Tensor a = body->forward(x);
+      return (a + body->forward(a).square()).mean(at::IntArrayRef{2, 3});
+    }
+    torch::nn::Sequential body;
+  };
+  torch::manual_seed(32);
+  const auto net = std::make_shared<NetImpl>(body);
+  const at::Tensor x = torch::randn({1, 2, 6, 6});
+  const at::Tensor first = body->forward(x), second = body->forward(first);
+  const auto from_first = [&](const at::Tensor& a) {
+    return (a + body->forward(a).square()).mean(at::IntArrayRef{2, 3});
+  };
+  const auto from_second = [&](const at::Tensor& a) { return (first + a.square()).mean(at::IntArrayRef{2, 3}); };
+  const sg::Layer relu(body[1]);
+  CHECK(relative_error(sg::explain(net, x, relu.call(0), sg::GradCam{}, 1).map(),
+                       plain_grad_cam(first, from_first, 1)) < 1e-5);
+  CHECK(relative_error(sg::explain(net, x, relu.call(1), sg::GradCam{}, 1).map(),
+                       plain_grad_cam(second, from_second, 1)) < 1e-5);
 }
 
 TEST_CASE("a pass serves several methods and targets from one run of the model") {
@@ -739,6 +831,24 @@ TEST_CASE("a model is explained by the path of a layer in its TorchScript file")
                                                                                   return head(run({"blocks", "1"}, a));
                                                                                 },
                                                                                 2)) < 1e-5);
+  // Or at the call that is chosen.
+  const at::Tensor stem = torch::relu(run({"bn1"}, run({"conv1"}, x)));
+  const at::Tensor first = plain_grad_cam(
+      stem,
+      [&](const at::Tensor& a) {
+        return from_block0(run({"blocks", "0"}, a));
+      },
+      2);
+  const sg::Layer relu = sg::layer(net, "relu");
+  for (const sg::Model& model : {sg::Model(net), sg::Model(net).optimised()})
+    for (int again = 0; again < 3; ++again) {
+      CHECK(relative_error(sg::explain(model, x, relu.call(0), sg::GradCam{}, 2).map(), first) < 1e-5);
+      CHECK(sg::explain(model, x, relu.call(1), sg::GradCam{}, 2)
+                .map()
+                .allclose(sg::explain(model, x, relu, sg::GradCam{}, 2).map(), 1e-4, 1e-6));
+    }
+  CHECK_THROWS_WITH(sg::explain(net, x, relu.call(2), sg::GradCam{}, 2),
+                    ContainsSubstring("layer \"relu\": got call 2, it ran 2 times: call 0 to 1"));
   CHECK(relative_error(
             sg::explain(net, x, sg::layer(net, "blocks.1"), sg::Cam{}, 2).map(),
             torch::einsum("nkij,k->nij", {block1, net.attr("fc").toModule().attr("weight").toTensor()[2]}).detach()) <

@@ -96,6 +96,9 @@ TEST_CASE("every call of a module is a call of its layer, whatever a trace calls
     INFO(name);
     torch::jit::Module net = model(name);
     CHECK(error(sg::explain(net, x, "relu", sg::GradCam{}, 1), "twice_last.npy") < 1e-4);
+    const sg::Layer relu = sg::layer(net, "relu");
+    CHECK(error(sg::explain(net, x, relu.call(0), sg::GradCam{}, 1), "twice_first.npy") < 1e-4);
+    CHECK(error(sg::explain(net, x, relu.call(1), sg::GradCam{}, 1), "twice_last.npy") < 1e-4);
     sg::Capture capture(net, "relu", sg::CaptureOptions().keep(sg::Keep::all));
     int calls = 0;
     sg::ForwardHook hook(net, "relu", [&](const sg::Layer&, const Tensor&, const Tensor&) { ++calls; });

@@ -65,7 +65,7 @@ TEST_CASE("inputs that are missing or unknown are one line that lists the names"
   CHECK_THAT(complaint(three, {}), ContainsSubstring("takes 3 inputs (image, table, mask)") &&
                                        ContainsSubstring("give --input table=FILE.npy --input mask=FILE.npy"));
   CHECK_THAT(complaint(three, {"tables=a.npy"}), ContainsSubstring("no such input; it takes image, table, mask"));
-  CHECK_THAT(complaint(three, {"table"}), ContainsSubstring("expected NAME=FILE.npy"));
+  CHECK_THAT(complaint(three, {"table"}), ContainsSubstring("expected NAME=FILE"));
   CHECK_THAT(complaint(three, {"table=none.npy"}), ContainsSubstring("array \"none.npy\": no such file"));
   CHECK_THAT(complaint(model_of("x, times: int)", "return x * times"), {}),
              ContainsSubstring("takes int for times, explain gives it tensors"));

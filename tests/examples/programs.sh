@@ -63,7 +63,7 @@ has out "other boxes"
 for file in ss/grid.png ss/shapes.pt ss/labels.txt; do exists "$file"; done
 expect 0 "$explain" ss/shapes.pt "${scenes[0]}" --labels ss/labels.txt --json --out seen.png
 lines out 1
-for part in '"layer":"encoder3"' '"pixels":' '"label":"'; do has out "$part"; done
+for part in '"layer":"encoder3"' '"method":"layer-cam"' '"pixels":' '"label":"'; do has out "$part"; done
 expect 2 "$shapes" --detect --segment
 is_one_clear_line
 
@@ -145,7 +145,7 @@ has err "960 files, $done_then there already, 0 with errors"
 expect 0 "$explain" s/shapes.pt "$one" --layer features.3,features --out layers.png
 exists layers.png
 expect 0 "$explain" s/shapes.pt --list-layers
-has out "<- taken without --layer: the last map"
+has out ", the last map  <- taken without --layer"
 expect 0 "$explain" --list-methods
 has out "grad-cam"
 expect 0 "$explain" --help
@@ -279,11 +279,24 @@ if [ -r "$shared/cases/cases.json" ]; then
   done <<END
 two_inputs.pt two_inputs_grad_cam.npy --layer conv --target 1 --input table=$cases/table.npy
 two_inputs_traced.pt two_inputs_grad_cam.npy --layer conv --target 1 --input table=$cases/table.npy
+twice_traced.pt twice_first.npy --layer relu --target 1 --call 0
+twice_scripted.pt twice_first.npy --layer relu --target 1 --call 0
+twice_traced.pt twice_last.npy --layer relu --target 1
 dict_output.pt dict_output_grad_cam.npy --layer features --target 3
 dict_output.pt dict_output_grad_cam.npy --layer features --target 3 --output out
 tuple_output.pt tuple_output_grad_cam.npy --layer features --target 1 --output 1
 list_in_list_out.pt list_in_list_out_grad_cam.npy --layer features --target 3
 END
+  # Which run of a layer that has several is said, and what there is not is refused.
+  expect 0 "$explain" "$cases/twice_traced.pt" "$cases/picture.npy" --layer relu --out case.png --json
+  has out '"layer":"relu","call":1'
+  is_one_clear_line
+  has err 'layer "relu" runs 2 times: 0 to 1; call 1 is explained, the last; --call N chooses another'
+  expect 2 "$explain" "$cases/twice_traced.pt" "$cases/picture.npy" --layer relu --out case.png --call 2
+  is_one_clear_line
+  has err '--call 2: layer "relu" runs 2 times: 0 to 1'
+  expect 2 "$explain" "$cases/twice_traced.pt" "$cases/picture.npy" --layer relu --out case.png --call -1
+  is_one_clear_line
   # Series and volumes.
   expect 0 "$explain" "$cases/series.pt" "$cases/series.npy" --layer features --target 3 --out series.png --raw case.npy
   same_map case.npy "$cases/series_grad_cam.npy"

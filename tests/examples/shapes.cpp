@@ -100,9 +100,9 @@ TEST_CASE("explain reads the detector that shapes writes without options", "[sha
   DetectorNet net = some_detector();
   const std::string path = folder / "shapes.pt";
   to_torchscript(net).save(path, {{"config.txt", detector_config()}});
-  std::string config;
-  const torch::jit::Module script = load_model(path, &config);
-  const FileNotes notes = notes_in(config);
+  const ModelFile file = read_model(path);
+  const torch::jit::Module& script = file.module;
+  const FileNotes notes = notes_in(file);
   CHECK(notes.labels == drawing::class_names());
   const auto detector = Detector::of(script, sightglass::Model(script), notes, Task::unknown, 0.0);
   REQUIRE(detector);

@@ -189,3 +189,17 @@ TEST_CASE("a tail that reads the input is given it") {
   const Tensor x = pictures(2);
   CHECK(torch::allclose(split.tail(split.prefix(x), x), scripts::run(net, x), 1e-4, 1e-5));
 }
+
+TEST_CASE("a tail makes the input's sizes again, where they were read before the layer") {
+  const torch::jit::Module net = scripts::make("Sizes", {{"conv", scripts::conv(3, 4)}},
+                                               "def forward(self, x):\n"
+                                               "  n = x.size(0) * 2\n"
+                                               "  y = self.conv.forward(x)\n"
+                                               "  return torch.reshape(y, [n, -1])\n");
+  const torch::NoGradGuard no_gradients;
+  const Split split = split_at(net, {"conv"});
+  CHECK(split.tail_reads_input());
+  const Tensor x = pictures(3);
+  const Tensor y = split.prefix(x);
+  CHECK(split.tail(y, x).equal(y.reshape({6, -1})));
+}

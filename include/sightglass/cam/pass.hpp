@@ -19,7 +19,8 @@ namespace sightglass {
 /// pass is paid once, the backward pass (from the output to the earliest layer only) once a target.
 ///
 /// Nothing before the earliest layer has a graph, parameters get no `.grad`, nothing of the model changes. The model
-/// must be in evaluation mode. A layer that runs several times in one forward is taken at its last call.
+/// must be in evaluation mode. A layer that runs several times in one forward is taken at its last call, or at
+/// `Layer::call(number)`.
 class Pass {
  public:
   /// `input` `[N, ...]`, as the model takes it. Throws `c10::Error` where a layer does not run or gives no `[N, C,
@@ -35,6 +36,10 @@ class Pass {
   size_t size() const;
   /// The name of layer number `layer`. Throws `c10::Error` for a number that it does not have.
   const std::string& layer_name(size_t layer) const;
+  /// How often layer number `layer` ran.
+  size_t calls(size_t layer) const;
+  /// Which of its calls is explained, from 0.
+  size_t call(size_t layer) const;
 
   /// Whether runs of what lies behind the layer number `layer` cost no more than that; else they are run in full.
   bool elided(size_t layer) const;

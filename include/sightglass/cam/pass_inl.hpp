@@ -16,6 +16,10 @@ SIGHTGLASS_INLINE size_t Pass::size() const { return state_->runner().cuts(); }
 
 SIGHTGLASS_INLINE const std::string& Pass::layer_name(size_t layer) const { return state_->runner().cut(layer).name(); }
 
+SIGHTGLASS_INLINE size_t Pass::calls(size_t layer) const { return state_->runner().cut(layer).calls(); }
+
+SIGHTGLASS_INLINE size_t Pass::call(size_t layer) const { return state_->runner().cut(layer).call(); }
+
 SIGHTGLASS_INLINE bool Pass::elided(size_t layer) const { return state_->runner().elided(layer); }
 
 SIGHTGLASS_INLINE Cut Pass::at(size_t layer, const Target& target) const {

@@ -52,6 +52,11 @@ class Layer {
   /// The same by number, in the order in which outputs come.
   Layer output(size_t index) const;
 
+  /// The same layer, of which call number `index` in a forward pass is looked at, from 0, where it runs several times:
+  /// a shared encoder on either picture, a ReLU used twice. For maps, which else are of the last call; hooks and
+  /// captures see all calls.
+  Layer call(size_t index) const;
+
   /// Where the layer is in the stream of operations; for the mechanism below.
   const detail::Place& place() const { return *place_; }
 

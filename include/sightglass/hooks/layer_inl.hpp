@@ -28,6 +28,12 @@ SIGHTGLASS_INLINE Layer Layer::output(const std::string& key) const {
 
 SIGHTGLASS_INLINE Layer Layer::output(size_t index) const { return output(std::to_string(index)); }
 
+SIGHTGLASS_INLINE Layer Layer::call(size_t index) const {
+  detail::Place place = *place_;
+  place.call = index;
+  return Layer(std::move(place));
+}
+
 SIGHTGLASS_INLINE Layer layer(const std::shared_ptr<torch::nn::Module>& model, const std::string& name) {
   TORCH_CHECK(model != nullptr, "model: got a null pointer");
   return Layer(detail::place_by_name(model, name));

@@ -73,7 +73,11 @@ SIGHTGLASS_INLINE Layer Model::layer(const Layer& given) const {
   if (given.place().problem.empty() || module_ == nullptr) return given;
   const auto wanted = given.module();
   for (const auto& item : module_->named_modules("", false)) {
-    if (item.value() == wanted) return sightglass::layer(module_, item.key());
+    if (item.value() != wanted) continue;
+    detail::Place place = sightglass::layer(module_, item.key()).place();
+    place.output = given.place().output;
+    place.call = given.place().call;
+    return Layer(std::move(place));
   }
   return given;
 }

@@ -72,6 +72,11 @@ std::string prefix_hint(const StateDict& own, const StateDict& state, const Load
 
 void check_plan(const LoadPlan& plan, const LoadOptions& options);
 
+/// Copies into a module's own tensors, by name; see `load_state_dict`.
+LoadReport load_into(const StateDict& own, const StateDict& state, const LoadOptions& options);
+/// The same from a file.
+LoadReport load_into(const StateDict& own, const std::string& path, const LoadOptions& options);
+
 }  // namespace detail
 
 /// Copies tensors into a module's parameters and buffers by name, as Python's `load_state_dict`. All is checked first:

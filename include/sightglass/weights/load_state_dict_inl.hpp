@@ -109,28 +109,34 @@ SIGHTGLASS_INLINE void check_plan(const LoadPlan& plan, const LoadOptions& optio
               plan.complaints.empty() ? "; Strictness::lenient takes what meets" : "", plan.hint);
 }
 
+SIGHTGLASS_INLINE LoadReport load_into(const StateDict& own, const StateDict& state, const LoadOptions& options) {
+  LoadPlan plan = plan_load(own, state, options);
+  if (!plan.report.missing.empty()) plan.hint = prefix_hint(own, state, options);
+  check_plan(plan, options);
+  const NoGraph no_graph;
+  for (const auto& [into, from] : plan.copies) into.copy_(from);
+  return plan.report;
+}
+
+SIGHTGLASS_INLINE LoadReport load_into(const StateDict& own, const std::string& path, const LoadOptions& options) {
+  const FileState state = read_state(path, options.key(), options.strictness());
+  LoadReport report = naming_file("state dict", path, [&] { return load_into(own, state.tensors, options); });
+  report.unexpected.insert(report.unexpected.end(), state.left_out.begin(), state.left_out.end());
+  return report;
+}
+
 }  // namespace sightglass::detail
 
 namespace sightglass {
 
 SIGHTGLASS_INLINE LoadReport load_state_dict(const torch::nn::Module& module, const StateDict& state,
                                              const LoadOptions& options) {
-  const StateDict own = state_dict(module);
-  detail::LoadPlan plan = detail::plan_load(own, state, options);
-  if (!plan.report.missing.empty()) plan.hint = detail::prefix_hint(own, state, options);
-  detail::check_plan(plan, options);
-  const detail::NoGraph no_graph;
-  for (const auto& [into, from] : plan.copies) into.copy_(from);
-  return plan.report;
+  return detail::load_into(state_dict(module), state, options);
 }
 
 SIGHTGLASS_INLINE LoadReport load_state_dict(const torch::nn::Module& module, const std::string& path,
                                              const LoadOptions& options) {
-  const detail::FileState state = detail::read_state(path, options.key(), options.strictness());
-  LoadReport report =
-      detail::naming_file("state dict", path, [&] { return load_state_dict(module, state.tensors, options); });
-  report.unexpected.insert(report.unexpected.end(), state.left_out.begin(), state.left_out.end());
-  return report;
+  return detail::load_into(state_dict(module), path, options);
 }
 
 }  // namespace sightglass

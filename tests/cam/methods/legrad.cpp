@@ -168,6 +168,52 @@ TEST_CASE("LeGrad by blocks scores what each block gives, as the paper does, and
   }
 }
 
+TEST_CASE("the blocks of a transformer are found, and nothing that is none is taken for them") {
+  const auto names = [](const std::vector<sg::Layer>& layers) {
+    std::vector<std::string> all;
+    for (const sg::Layer& layer : layers) all.push_back(layer.name());
+    return all;
+  };
+  const std::vector<std::string> three{"blocks.0", "blocks.1", "blocks.2"};
+  torch::manual_seed(2);
+  SmallTransformer net;
+  const at::Tensor x = torch::randn({2, 2, 4, 6});
+  const support::Snapshot before(*net);
+  CHECK(names(sg::attention_blocks(net, x)) == three);
+  CHECK(before.difference(support::Snapshot(*net)).empty());
+  CHECK(sg::detail::thread_state().listener == nullptr);
+  torch::nn::Sequential plain(torch::nn::Conv2d(torch::nn::Conv2dOptions(2, 3, 1)), torch::nn::Flatten());
+  plain->eval();
+  CHECK(sg::attention_blocks(plain, x).empty());
+  if (!support::References::are_there()) return;
+  const support::References refs("tinyvit");
+  CHECK(names(sg::attention_blocks(refs.script(), refs.input())) == three);
+}
+
+TEST_CASE("attention in windows that are folded into the batch is not taken for that of the patches") {
+  // Four windows of 2 x 2 patches, as many tokens in each as the layer has places.
+  struct WindowsImpl : torch::nn::Module {
+    WindowsImpl()
+        : conv(register_module("conv", torch::nn::Conv2d(torch::nn::Conv2dOptions(2, 4, 2).stride(2)))),
+          down(register_module("down", torch::nn::Conv2d(torch::nn::Conv2dOptions(4, 4, 2).stride(2)))) {
+      eval();
+    }
+    torch::Tensor forward(const torch::Tensor& x) {
+      const torch::Tensor patches = conv->forward(x);  // [N, 4, 4, 4]
+      torch::Tensor windows = patches.unflatten(2, at::IntArrayRef{2, 2}).unflatten(4, at::IntArrayRef{2, 2});
+      windows = windows.permute({0, 2, 4, 3, 5, 1}).reshape({-1, 1, 4, 4});  // [4 N, heads, tokens, channels]
+      const torch::Tensor seen = windows.matmul(windows.transpose(2, 3)).softmax(3).matmul(windows);
+      return down->forward(patches).mean({2, 3}) + seen.reshape({x.size(0), -1, 4}).mean(1);
+    }
+    torch::nn::Conv2d conv, down;
+  };
+  torch::manual_seed(3);
+  const auto net = std::make_shared<WindowsImpl>();
+  const at::Tensor x = torch::randn({2, 2, 8, 8});
+  CHECK_THROWS_WITH(sg::explain(net, x, net->down, sg::LeGrad{}),
+                    ContainsSubstring("no attention map over the 4 patches"));
+}
+
 TEST_CASE("LeGrad says what it needs") {
   torch::manual_seed(2);
   const at::Tensor x = torch::randn({1, 2, 4, 6});

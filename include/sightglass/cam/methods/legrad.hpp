@@ -42,6 +42,26 @@ class BlockEnd final : public Subscriber {
   std::optional<std::string> missed_;  ///< why a call could not be followed
 };
 
+/// Counts the attention maps that had run when a layer ended.
+class MapsByEnd final : public Subscriber {
+ public:
+  explicit MapsByEnd(const AttentionGradients& attention) : attention_(attention) {}
+
+  bool wants_inputs() const override { return false; }
+  SIGHTGLASS_INLINE void leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) override;
+  void miss(const std::string& /*why*/) override {}
+
+  /// 0 where it has not ended.
+  size_t maps() const { return maps_; }
+
+ private:
+  const AttentionGradients& attention_;
+  size_t maps_ = 0;
+};
+
+/// Lists of layers, alike, that give tokens of one shape, in the order in which they ended.
+std::vector<std::vector<Layer>> lists_of_tokens(const Model& model, const at::Tensor& input);
+
 /// Sums what attention maps say of a layer's patches.
 class AttentionSum {
  public:
@@ -61,6 +81,11 @@ class AttentionSum {
 
 }  // namespace detail
 
+/// The blocks of a vision transformer, in order, for `LeGrad::blocks`: layers of one list, alike, that give tokens
+/// `[N, T, C]` of one shape, each with one self-attention map in it, and no map besides. Empty where there are none.
+/// `input` `[N, C, *S]`.
+std::vector<Layer> attention_blocks(const Model& model, const at::Tensor& input);
+
 /// LeGrad, for vision transformers: `map[n, s] = mean_l mean_h mean_q relu(gradient of score_l at the attention map of
 /// block l)[n, h, q, s]`, h heads, q the tokens that look, s the patches that are looked at.
 ///
@@ -68,9 +93,10 @@ class AttentionSum {
 /// tokens by `Reshaped<LeGrad>{{}, Reshape::tokens(14, 14)}`. Tokens before the patches (class, registers) are left
 /// out. Maps are found as softmax of `[..., T, T]` and in LibTorch's fused attention.
 ///
-/// With `blocks`, `score_l` is the paper's, the score of what block l gives, as read by what lies behind the last
-/// block; a forward and a backward pass a block. Without, it is the model's score for all blocks: one pass. Bousselham
-/// et al. 2024, "LeGrad: An Explainability Method for Vision Transformers via Feature Formation Sensitivity".
+/// With `blocks` (`attention_blocks` finds them), `score_l` is the paper's, the score of what block l gives, as read by
+/// what lies behind the last block; a forward and a backward pass a block. Without, it is the model's score for all
+/// blocks: one pass. Bousselham et al. 2024, "LeGrad: An Explainability Method for Vision Transformers via Feature
+/// Formation Sensitivity".
 struct LeGrad {
   std::vector<Layer> blocks = {};  ///< in order, the last one last; or none
 

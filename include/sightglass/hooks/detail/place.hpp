@@ -2,6 +2,7 @@
 
 #include <torch/nn/module.h>
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,8 @@ struct Place {
   std::string unknown_type = {};    ///< the type that `sightglass::hookable` would have to be told, if that is why
   /// Which of its outputs is meant: a path, or a number; else the first that serves.
   std::optional<std::string> output = {};
+  /// Which of its calls in a forward pass is meant, from 0; else the last.
+  std::optional<size_t> call = {};
 
   /// What to do where it cannot be followed; empty where nothing helps.
   std::string remedy() const { return owner == nullptr ? "" : owner->remedy(); }

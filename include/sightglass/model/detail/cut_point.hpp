@@ -42,8 +42,10 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
   SIGHTGLASS_INLINE void about_to_change(const void* /*storage*/) override;
 
   const std::string& name() const { return name_; }
-  /// How often the layer ran; the last call is kept.
+  /// How often the layer ran.
   size_t calls() const { return calls_; }
+  /// Which of its calls is kept, from 0: the one that was chosen, or the last.
+  size_t call() const { return chosen_.value_or(calls_ - 1); }
   /// What gradients are asked for.
   const at::Tensor& handle() const { return handle_; }
   const at::Tensor& activations() const { return activations_; }
@@ -55,6 +57,7 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
  private:
   std::string name_;
   std::optional<std::string> wanted_;
+  std::optional<size_t> chosen_;  ///< the call
   std::string remedy_;
   std::vector<std::string> keys_;  ///< of the outputs of the call that ends next
   size_t number_;
@@ -70,7 +73,7 @@ class CutPoint final : public Subscriber, public Keeper, public std::enable_shar
 /// Stands at a layer during a pass whose activations there are given, at one of its calls.
 class Replacement final : public Subscriber {
  public:
-  /// `call`: which call of the layer, from 1.
+  /// `call`: which call of the layer, from 0.
   Replacement(const Layer& layer, at::Tensor activations, size_t call);
 
   bool wants_inputs() const override { return false; }
@@ -84,7 +87,7 @@ class Replacement final : public Subscriber {
   std::optional<std::string> wanted_;
   std::vector<std::string> keys_;
   at::Tensor activations_;
-  size_t calls_before_;
+  size_t calls_before_;  ///< until its own
   bool replaced_ = false;
   std::optional<std::string> missed_;  ///< why a call could not be followed
 };

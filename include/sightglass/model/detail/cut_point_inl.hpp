@@ -20,13 +20,16 @@ SIGHTGLASS_INLINE size_t chosen_of(const std::string& layer, const std::optional
 SIGHTGLASS_INLINE CutPoint::CutPoint(const Layer& layer, size_t number, std::weak_ptr<Tracker> tracker)
     : name_(layer.name()),
       wanted_(layer.place().output),
+      chosen_(layer.place().call),
       remedy_(layer.place().remedy()),
       number_(number),
       tracker_(std::move(tracker)) {}
 
 SIGHTGLASS_INLINE void CutPoint::leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) {
-  ++calls_;
-  at::Tensor& y = outputs.at(chosen_of(name_, wanted_, outputs, std::exchange(keys_, {})));
+  const std::vector<std::string> keys = std::exchange(keys_, {});
+  const size_t number = calls_++;
+  if (number != chosen_.value_or(number)) return;
+  at::Tensor& y = outputs.at(chosen_of(name_, wanted_, outputs, keys));
   const at::Tensor given = y;
   TORCH_CHECK(y.defined() && y.is_floating_point(), "layer \"", name_, "\": its output is ",
               y.defined() ? c10::str("of type ", y.scalar_type()) : std::string("undefined"),
@@ -58,6 +61,9 @@ SIGHTGLASS_INLINE Axes CutPoint::axes(AxisObserver& observer) const {
 }
 
 SIGHTGLASS_INLINE void CutPoint::check() const {
+  const bool ran_before = calls_ > 0 && chosen_.value_or(0) >= calls_;
+  TORCH_CHECK(!ran_before || missed_, "layer \"", name_, "\": got call ", chosen_.value_or(0), ", it ran ",
+              calls_ == 1 ? "once: call 0" : c10::str(calls_, " times: call 0 to ", calls_ - 1));
   TORCH_CHECK(handle_.defined(), "layer \"", name_, "\": ",
               missed_ ? "its call could not be followed: " + *missed_ + "; " + remedy_
                       : "it did not run in the model's forward");
@@ -68,10 +74,7 @@ SIGHTGLASS_INLINE void CutPoint::check() const {
 }
 
 SIGHTGLASS_INLINE Replacement::Replacement(const Layer& layer, at::Tensor activations, size_t call)
-    : name_(layer.name()),
-      wanted_(layer.place().output),
-      activations_(std::move(activations)),
-      calls_before_(call - 1) {}
+    : name_(layer.name()), wanted_(layer.place().output), activations_(std::move(activations)), calls_before_(call) {}
 
 SIGHTGLASS_INLINE void Replacement::leave(const std::vector<at::Tensor>& /*inputs*/, std::vector<at::Tensor>& outputs) {
   const std::vector<std::string> keys = std::exchange(keys_, {});

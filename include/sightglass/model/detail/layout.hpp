@@ -50,7 +50,7 @@ class C10_EXPORT LayoutStore {
   void put(const Layer& layer, at::IntArrayRef input, std::shared_ptr<const Layout> layout);
 
  private:
-  using Key = std::tuple<const void*, std::optional<std::string>, std::vector<int64_t>>;
+  using Key = std::tuple<const void*, std::optional<std::string>, std::optional<size_t>, std::vector<int64_t>>;
   static Key key(const Layer& layer, at::IntArrayRef input);
   static std::weak_ptr<const void> lifetime_of(const Layer& layer);
 

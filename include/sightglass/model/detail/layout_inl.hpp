@@ -68,7 +68,7 @@ SIGHTGLASS_INLINE void LayoutStore::put(const Layer& layer, at::IntArrayRef inpu
 }
 
 SIGHTGLASS_INLINE LayoutStore::Key LayoutStore::key(const Layer& layer, at::IntArrayRef input) {
-  return {layer.place().key, layer.place().output, input.slice(1).vec()};
+  return {layer.place().key, layer.place().output, layer.place().call, input.slice(1).vec()};
 }
 
 SIGHTGLASS_INLINE std::weak_ptr<const void> LayoutStore::lifetime_of(const Layer& layer) {

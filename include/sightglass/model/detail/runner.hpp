@@ -20,10 +20,10 @@
 
 namespace sightglass::detail {
 
-/// The output of a run of the model in which `layer` gives a copy of `activations` at its call number `call`, from 1.
+/// The output of a run of the model in which `layer` gives a copy of `activations` at its call number `call`, from 0.
 /// Nobody else is told of it.
 at::Tensor forward_with(const Model& model, const at::Tensor& input, const Layer& layer, const at::Tensor& activations,
-                        size_t call = 1);
+                        size_t call = 0);
 
 /// The model's output where gradients are wanted. Where it throws as autograd cannot use the model, the error says so.
 at::Tensor forward_for_gradients(const Model& model, const at::Tensor& input);

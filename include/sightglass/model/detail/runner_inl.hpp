@@ -72,7 +72,7 @@ SIGHTGLASS_INLINE at::Tensor Runner::tail(size_t cut, const at::Tensor& activati
     at::Tensor output = elided_tail(cut, activations, rows);
     if (output.defined()) return output;
   }
-  return forward_with(model_, input_.index_select(0, rows), layers_[cut], activations, points_[cut]->calls());
+  return forward_with(model_, input_.index_select(0, rows), layers_[cut], activations, points_[cut]->call());
 }
 
 SIGHTGLASS_INLINE bool Runner::elided(size_t cut) { return stands_at_split(cut) || elides(cut); }
@@ -130,7 +130,8 @@ SIGHTGLASS_INLINE void Runner::check_run() const {
 }
 
 SIGHTGLASS_INLINE std::optional<Splits::Key> Runner::key(const at::Tensor& input) const {
-  if (!model_.may_be_split()) return std::nullopt;
+  const auto has_chosen_call = [](const Layer& layer) { return layer.place().call.has_value(); };
+  if (!model_.may_be_split() || std::any_of(layers_.begin(), layers_.end(), has_chosen_call)) return std::nullopt;
   return Splits::key(layers_, input, model_.runs_marked() ? SplitFor::any_size : SplitFor::this_size);
 }
 

@@ -31,6 +31,11 @@ class AsWritten {
   jit::GraphOptimizerEnabledGuard optimised_{false};
 };
 
+/// Has every method of a module and of those in it run as it was written, from its first run on: hooks find the same
+/// operations whether it ran before or not. The passes that LibTorch runs on a graph that is made of all of them,
+/// before it is profiled, are left out.
+void keep_as_written(const jit::Module& module);
+
 /// An object of the same tensors, and so are those in it: what `forward` assigns to an attribute stays in the shell.
 c10::intrusive_ptr<c10::ivalue::Object> shell_of(const c10::ivalue::Object& object);
 
@@ -96,9 +101,11 @@ class C10_EXPORT ScriptModel final : public Runnable, public std::enable_shared_
   c10::IValue forward(std::vector<c10::IValue> inputs);
 
  private:
-  /// A model that has run a few times keeps the graph that was optimised then, whatever is asked for later. It makes
+  /// A model that has run, be it once, keeps the graph that was optimised then, whatever is asked for later. It makes
   /// another when it runs unwatched again.
   void forget_optimised() const;
+  /// What a graph was made of as it was written calls functions, each of which keeps a graph of its own.
+  static void forget_optimised(torch::jit::Function& function, std::set<const torch::jit::Function*>& seen);
 
   const ScriptCall* under_way() const;
 

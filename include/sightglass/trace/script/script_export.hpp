@@ -31,6 +31,7 @@ class ExportReader {
 
   void read(const jit::Block& block);
 
+  void note(const jit::Block& block);
   void note(const jit::Node& node);
 
   static const jit::Value* argument(const jit::Node& node, const char* name);

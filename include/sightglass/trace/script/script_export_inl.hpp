@@ -3,6 +3,7 @@
 #include "sightglass/trace/script/script_export.hpp"
 
 #include "sightglass/inline.hpp"
+#include "sightglass/trace/script/script_marks.hpp"
 
 namespace sightglass::detail {
 
@@ -16,17 +17,14 @@ SIGHTGLASS_INLINE void ExportReader::read(torch::jit::Function& function) {
 }
 
 SIGHTGLASS_INLINE void ExportReader::read(const jit::Block& block) {
+  for (torch::jit::Function* const called : called_by(block)) read(*called);
+  note(block);
+}
+
+SIGHTGLASS_INLINE void ExportReader::note(const jit::Block& block) {
   for (const jit::Node* node : block.nodes()) {
-    for (const jit::Block* inner : node->blocks()) read(*inner);
-    if (node->kind() == c10::prim::CallMethod) {
-      const auto type = node->input(0)->type()->cast<c10::ClassType>();
-      if (type != nullptr && type->findMethod(node->s(c10::attr::name)) != nullptr)
-        read(type->getMethod(node->s(c10::attr::name)));
-    } else if (node->kind() == c10::prim::CallFunction) {
-      if (const auto called = node->input(0)->type()->cast<c10::FunctionType>()) read(*called->function());
-    } else {
-      note(*node);
-    }
+    for (const jit::Block* inner : node->blocks()) note(*inner);
+    note(*node);
   }
 }
 

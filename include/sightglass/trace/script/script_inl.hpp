@@ -14,6 +14,15 @@ SIGHTGLASS_INLINE c10::intrusive_ptr<c10::ivalue::Object> shell_of(const c10::iv
   return shell;
 }
 
+SIGHTGLASS_INLINE void keep_as_written(const jit::Module& module) {
+  const AsWritten as_written;
+  for (const jit::Module& part : module.modules()) {
+    for (const jit::Method& method : part.get_methods()) {
+      if (auto* const with_graph = jit::tryToGraphFunction(method.function())) with_graph->get_executor();
+    }
+  }
+}
+
 SIGHTGLASS_INLINE ScriptModel::ScriptModel(const jit::Module& module)
     : object_(module._ivalue()), address_(module._ivalue().get()) {}
 
@@ -109,8 +118,17 @@ SIGHTGLASS_INLINE c10::IValue ScriptModel::forward(std::vector<c10::IValue> inpu
 SIGHTGLASS_INLINE void ScriptModel::forget_optimised() const {
   const auto object = object_.lock();
   if (!object || !jit::Module(object).find_method("forward")) return;
-  auto* const forward = jit::tryToGraphFunction(jit::Module(object).get_method("forward").function());
-  if (forward != nullptr && forward->get_executor().isOptimized()) forward->get_executor().debugFlushCompilationCache();
+  std::set<const torch::jit::Function*> seen;
+  forget_optimised(jit::Module(object).get_method("forward").function(), seen);
+}
+
+SIGHTGLASS_INLINE void ScriptModel::forget_optimised(torch::jit::Function& function,
+                                                     std::set<const torch::jit::Function*>& seen) {
+  auto* const with_graph = jit::tryToGraphFunction(function);
+  if (with_graph == nullptr || !seen.insert(&function).second) return;
+  with_graph->get_executor().debugFlushCompilationCache();
+  for (torch::jit::Function* const called : called_by(*with_graph->optimized_graph()->block()))
+    forget_optimised(*called, seen);
 }
 
 SIGHTGLASS_INLINE const ScriptCall* ScriptModel::under_way() const {

@@ -42,6 +42,9 @@ inline c10::Symbol mark_symbol() {
 /// Marks `value` at the graph's insertion point; returns what goes on from there.
 jit::Value* insert_mark(jit::Graph& graph, jit::Value* value, const void* place, Side side);
 
+/// The functions and methods that a block's operations call, those in inner blocks too.
+std::vector<torch::jit::Function*> called_by(const jit::Block& block);
+
 /// `forward`, its overloads `forward__0`, and what a trace calls the second and later calls: `forward1`, `forward2`.
 bool is_forward(const std::string& method);
 

@@ -30,6 +30,24 @@ SIGHTGLASS_INLINE jit::Value* insert_mark(jit::Graph& graph, jit::Value* value, 
   return node->output();
 }
 
+SIGHTGLASS_INLINE std::vector<torch::jit::Function*> called_by(const jit::Block& block) {
+  std::vector<torch::jit::Function*> called;
+  for (const jit::Node* node : block.nodes()) {
+    for (const jit::Block* inner : node->blocks()) {
+      const std::vector<torch::jit::Function*> there = called_by(*inner);
+      called.insert(called.end(), there.begin(), there.end());
+    }
+    if (node->kind() == c10::prim::CallMethod) {
+      const auto type = node->input(0)->type()->cast<c10::ClassType>();
+      if (type != nullptr && type->findMethod(node->s(c10::attr::name)) != nullptr)
+        called.push_back(&type->getMethod(node->s(c10::attr::name)));
+    } else if (node->kind() == c10::prim::CallFunction) {
+      if (const auto type = node->input(0)->type()->cast<c10::FunctionType>()) called.push_back(type->function());
+    }
+  }
+  return called;
+}
+
 SIGHTGLASS_INLINE bool is_forward(const std::string& method) {
   const std::string forward = "forward";
   if (method.compare(0, forward.size(), forward) != 0) return false;

@@ -117,6 +117,8 @@ class C10_EXPORT Split {
 
   /// Constants may be read behind the cut wherever they are made.
   static bool is_constant(const jit::Node& node);
+  /// A number made of the input's sizes alone: what lies behind the layer may make it again.
+  static bool is_size(const jit::Node& node, const jit::Value& input);
 
   GraphPointer tail_of(jit::Graph& whole, const std::set<const void*>& places);
 

@@ -224,6 +224,15 @@ SIGHTGLASS_INLINE bool Split::is_constant(const jit::Node& node) {
                                  [](const jit::Value* value) { return is_constant(*value->node()); });
 }
 
+SIGHTGLASS_INLINE bool Split::is_size(const jit::Node& node, const jit::Value& input) {
+  if (node.outputs().size() != 1 || !node.blocks().empty()) return false;
+  if (node.kind() == c10::aten::size || node.kind() == c10::aten::dim) return node.input(0) == &input;
+  if (node.output()->type()->isSubtypeOf(*c10::TensorType::get()) || node.inputs().empty()) return false;
+  return std::all_of(node.inputs().begin(), node.inputs().end(), [&](const jit::Value* value) {
+    return is_constant(*value->node()) || is_size(*value->node(), input);
+  });
+}
+
 SIGHTGLASS_INLINE Split::GraphPointer Split::tail_of(jit::Graph& whole, const std::set<const void*>& places) {
   GraphPointer graph = whole.copy();
   jit::Node* const cut = find(*graph, places).first;
@@ -232,7 +241,7 @@ SIGHTGLASS_INLINE Split::GraphPointer Split::tail_of(jit::Graph& whole, const st
   cut->output()->replaceAllUsesWith(activations);
   for (jit::Node* node = cut; node != graph->param_node();) {
     jit::Node* const before = node->prev();
-    if (!is_constant(*node)) {
+    if (!is_constant(*node) && !is_size(*node, *graph->inputs().at(0))) {
       for (const jit::Value* output : node->outputs()) {
         TORCH_CHECK(!output->hasUses(), "what lies behind the layer reads what was made before it, by ",
                     node->kind().toQualString());

@@ -36,6 +36,8 @@ class FileReader {
  public:
   /// Throws `c10::Error` where there is no such file, or it is a folder or a device.
   explicit FileReader(const std::string& path);
+  /// A part of a file, as if it were one. Throws where the file ends before.
+  FileReader(const std::string& path, uint64_t begin, uint64_t size);
 
   uint64_t size() const { return size_; }
 
@@ -45,7 +47,7 @@ class FileReader {
   std::string bytes(uint64_t from, uint64_t count);
 
  private:
-  uint64_t size_ = 0;
+  uint64_t begin_ = 0, size_ = 0;
   std::ifstream stream_;
 };
 

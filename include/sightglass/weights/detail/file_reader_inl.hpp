@@ -23,6 +23,12 @@ SIGHTGLASS_INLINE FileReader::FileReader(const std::string& path) {
   TORCH_CHECK(!failed && stream_.good(), "cannot be opened; expected a file that may be read");
 }
 
+SIGHTGLASS_INLINE FileReader::FileReader(const std::string& path, uint64_t begin, uint64_t size) : FileReader(path) {
+  check(begin, size);
+  begin_ = begin;
+  size_ = size;
+}
+
 SIGHTGLASS_INLINE void FileReader::check(uint64_t from, uint64_t count) const {
   TORCH_CHECK(from <= size_ && count <= size_ - from, "is truncated or damaged: ", count, " bytes at ", from,
               " are asked for, the file has ", size_);
@@ -31,7 +37,7 @@ SIGHTGLASS_INLINE void FileReader::check(uint64_t from, uint64_t count) const {
 SIGHTGLASS_INLINE void FileReader::read(uint64_t from, uint64_t count, void* into) {
   check(from, count);
   stream_.clear();
-  stream_.seekg(static_cast<std::streamoff>(from));
+  stream_.seekg(static_cast<std::streamoff>(begin_ + from));
   stream_.read(static_cast<char*>(into), static_cast<std::streamsize>(count));
   TORCH_CHECK(stream_.good() || count == 0, "cannot be read to its end");
 }

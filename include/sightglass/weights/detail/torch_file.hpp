@@ -8,6 +8,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "sightglass/weights/detail/file_reader.hpp"
 #include "sightglass/weights/detail/pickled.hpp"
@@ -20,10 +21,15 @@ namespace sightglass::detail {
 /// How the weights of a file that `torch.save` did not write are had.
 std::string how_to_get_weights(FileKind kind);
 
+/// Throws unless every element of such a tensor lies in a storage of `count` elements.
+void check_in_storage(const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides, int64_t offset,
+                      int64_t count);
+
 /// A file of Python's `torch.save`: the zip format, and the one before PyTorch 1.6. Tensors are read when asked for.
 class TorchFile {
  public:
-  explicit TorchFile(const std::string& path);
+  explicit TorchFile(const std::string& path) : TorchFile(FileReader(path)) {}
+  explicit TorchFile(FileReader file);
 
   /// What was saved.
   const Pickled& top() const { return *top_; }
@@ -50,9 +56,6 @@ class TorchFile {
   at::Tensor storage_of(const PickledStorage& storage);
 
   at::Tensor read_storage(const std::string& key, uint64_t wanted);
-
-  /// Throws unless every element lies in the storage.
-  static void check(const PickledTensor& tensor);
 
   FileReader file_;
   std::unique_ptr<ZipArchive> archive_;

@@ -32,7 +32,26 @@ SIGHTGLASS_INLINE std::string how_to_get_weights(FileKind kind) {
   return known.empty() ? "in Python, of the model in PyTorch: torch.save(model.state_dict(), \"model.pth\")" : known;
 }
 
-SIGHTGLASS_INLINE TorchFile::TorchFile(const std::string& path) : file_(path) {
+SIGHTGLASS_INLINE void check_in_storage(const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides,
+                                        int64_t offset, int64_t count) {
+  TORCH_CHECK(sizes.size() == strides.size(), "is damaged: a tensor of ", sizes.size(), " sizes and ", strides.size(),
+              " strides");
+  constexpr int64_t most = int64_t{1} << 48;
+  int64_t last = offset, elements = 1;
+  bool sound = 0 <= offset && offset <= count;
+  for (size_t d = 0; d < sizes.size() && sound; ++d) {
+    const int64_t size = sizes[d], stride = strides[d];
+    sound = 0 <= size && size <= most && 0 <= stride && stride <= most && (size == 0 || elements <= most / size) &&
+            (size < 2 || stride <= (most - last) / (size - 1));
+    if (!sound) break;
+    elements *= size;
+    last += size < 2 ? 0 : stride * (size - 1);
+  }
+  TORCH_CHECK(sound && (elements == 0 || last < count), "is damaged: a tensor of sizes ", at::IntArrayRef(sizes),
+              " and strides ", at::IntArrayRef(strides), " at ", offset, " leaves its storage of ", count, " elements");
+}
+
+SIGHTGLASS_INLINE TorchFile::TorchFile(FileReader file) : file_(std::move(file)) {
   const FileKind kind = kind_of(file_);
   if (kind == FileKind::torch_save)
     open_zip();
@@ -44,7 +63,7 @@ SIGHTGLASS_INLINE TorchFile::TorchFile(const std::string& path) : file_(path) {
 }
 
 SIGHTGLASS_INLINE at::Tensor TorchFile::tensor(const PickledTensor& pickled) {
-  check(pickled);
+  check_in_storage(pickled.sizes, pickled.strides, pickled.offset, pickled.storage->count);
   const at::Tensor storage = storage_of(*pickled.storage);
   at::Tensor made = at::empty({0}, at::TensorOptions().dtype(pickled.storage->dtype));
   return made.set_(storage.storage(), pickled.offset, pickled.sizes, pickled.strides);
@@ -140,26 +159,6 @@ SIGHTGLASS_INLINE at::Tensor TorchFile::read_storage(const std::string& key, uin
   file_.read(begin, size, bytes.data_ptr());
   if (record != nullptr) ZipArchive::check(*record, static_cast<const char*>(bytes.data_ptr()), "data/" + key);
   return bytes;
-}
-
-SIGHTGLASS_INLINE void TorchFile::check(const PickledTensor& tensor) {
-  const int64_t count = tensor.storage->count;
-  TORCH_CHECK(tensor.sizes.size() == tensor.strides.size(), "is damaged: a tensor of ", tensor.sizes.size(),
-              " sizes and ", tensor.strides.size(), " strides");
-  constexpr int64_t most = int64_t{1} << 48;
-  int64_t last = tensor.offset, elements = 1;
-  bool sound = 0 <= tensor.offset && tensor.offset <= count;
-  for (size_t d = 0; d < tensor.sizes.size() && sound; ++d) {
-    const int64_t size = tensor.sizes[d], stride = tensor.strides[d];
-    sound = 0 <= size && size <= most && 0 <= stride && stride <= most && (size == 0 || elements <= most / size) &&
-            (size < 2 || stride <= (most - last) / (size - 1));
-    if (!sound) break;
-    elements *= size;
-    last += size < 2 ? 0 : stride * (size - 1);
-  }
-  TORCH_CHECK(sound && (elements == 0 || last < count), "is damaged: a tensor of sizes ", at::IntArrayRef(tensor.sizes),
-              " and strides ", at::IntArrayRef(tensor.strides), " at ", tensor.offset, " leaves its storage of ", count,
-              " elements");
 }
 
 }  // namespace sightglass::detail

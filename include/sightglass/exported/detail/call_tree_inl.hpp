@@ -1,0 +1,101 @@
+#pragma once
+
+#include "sightglass/exported/detail/call_tree.hpp"
+
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include "sightglass/exported/detail/module_tree.hpp"
+#include "sightglass/inline.hpp"
+
+namespace sightglass::detail {
+
+using Calls = std::vector<ModuleCall>;
+
+SIGHTGLASS_INLINE Calls calls_of(const Json& node, const std::set<std::string>& modules) {
+  constexpr size_t deepest = 200;
+  Calls calls;
+  const Json* const metadata = find(node, "metadata");
+  const Json* const stack = metadata == nullptr ? nullptr : find(*metadata, "nn_module_stack");
+  std::istringstream text(stack == nullptr ? "" : stack->get<std::string>());
+  for (std::string entry; std::getline(text, entry, ';');) {
+    const size_t first = entry.find(','), second = entry.find(',', first + 1);
+    if (first == std::string::npos || second == std::string::npos || second == first + 1) continue;  // the model's own
+    const std::string key = entry.substr(0, first);
+    std::string path = entry.substr(first + 1, second - first - 1);
+    const std::string below = (calls.empty() ? "" : calls.back().path) + "." + path;
+    if (!calls.empty() && !ModuleTree::lies_in(path, calls.back().path) && modules.count(below) != 0) path = below;
+    if (key == path && key.rfind("_empty_nn_module_stack", 0) == 0) continue;
+    calls.push_back({key, path, entry.substr(second + 1)});
+    TORCH_CHECK(calls.size() <= deepest, "is damaged: its modules lie in each other more than ", deepest, " deep");
+  }
+  return calls;
+}
+
+/// How many of the outermost calls both have.
+inline size_t shared_calls(const Calls& one, const Calls& other) {
+  size_t count = 0;
+  while (count < one.size() && count < other.size() && one[count].key == other[count].key) ++count;
+  return count;
+}
+
+/// Whether all that an operation gives is a size, or a number made of sizes.
+inline bool gives_sizes(const Json& node) {
+  const auto is_size = [](const Json& output) { return member_of(output).first.rfind("as_sym_", 0) == 0; };
+  const Json& outputs = node.at("outputs");
+  return !outputs.empty() && std::all_of(outputs.begin(), outputs.end(), is_size);
+}
+
+inline Calls shared_part(const Calls& one, const Calls& other) {
+  return Calls(one.begin(), one.begin() + static_cast<std::ptrdiff_t>(shared_calls(one, other)));
+}
+
+/// What gives sizes lies in the calls that both what is before and what is after it lie in, or in its own where one of
+/// them lies there too and it is deeper.
+inline void settle_sizes(const Json& nodes, std::vector<Calls>& calls) {
+  std::vector<size_t> next(nodes.size());  // of the operations behind each, the first that gives something else
+  size_t following = nodes.size();
+  for (size_t i = nodes.size(); i-- > 0;) {
+    next[i] = following;
+    if (!gives_sizes(nodes[i])) following = i;
+  }
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (!gives_sizes(nodes[i])) continue;
+    const Calls before = i == 0 ? Calls() : calls[i - 1];
+    const Calls after = next[i] == nodes.size() ? Calls() : calls[next[i]];
+    Calls best = shared_part(before, after);
+    for (const Calls& own : {shared_part(calls[i], before), shared_part(calls[i], after)}) {
+      if (own.size() > best.size()) best = own;
+    }
+    calls[i] = best;
+  }
+}
+
+inline void add_calls(CallTree& tree, const std::vector<Calls>& calls, size_t depth) {
+  for (size_t i = tree.begin; i < tree.end;) {
+    if (calls[i].size() <= depth) {
+      tree.items.emplace_back(i++);
+      continue;
+    }
+    auto inner = std::make_unique<CallTree>();
+    inner->call = calls[i][depth];
+    inner->begin = i;
+    while (i < tree.end && calls[i].size() > depth && calls[i][depth].key == inner->call.key) ++i;
+    inner->end = i;
+    add_calls(*inner, calls, depth + 1);
+    tree.items.emplace_back(std::move(inner));
+  }
+}
+
+SIGHTGLASS_INLINE CallTree call_tree(const Json& nodes, const std::set<std::string>& modules) {
+  std::vector<Calls> calls;
+  for (const Json& node : nodes) calls.push_back(calls_of(node, modules));
+  settle_sizes(nodes, calls);
+  CallTree tree;
+  tree.end = nodes.size();
+  add_calls(tree, calls, 0);
+  return tree;
+}
+
+}  // namespace sightglass::detail

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <torch/csrc/jit/ir/ir.h>
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sightglass/exported/detail/call_tree.hpp"
+#include "sightglass/exported/detail/graph_values.hpp"
+#include "sightglass/exported/detail/json.hpp"
+
+/// From the flat graph of an exported program to TorchScript's graphs, one for each call of a module.
+namespace sightglass::detail {
+
+/// Where a graph's values are made and last used, by the number of the operation.
+struct ValueUses {
+  explicit ValueUses(const Json& graph);
+
+  std::map<std::string, size_t> made, last;
+  std::map<std::string, size_t> needed;  ///< the last use that is more than a question for its size
+};
+
+/// Puts the operations of one of the program's graphs at the insertion point of a graph of TorchScript.
+class GraphMaker {
+ public:
+  /// @param source the program's graph; must outlive the maker
+  /// @param values those of the graph to add to; the inputs of `source` are known there
+  GraphMaker(const Json& source, GraphValues& values)
+      : source_(source), uses_(std::make_shared<ValueUses>(source)), values_(values) {}
+
+  /// All operations, each call of a module as one.
+  void make();
+
+ private:
+  GraphMaker(const GraphMaker& outer, GraphValues& values)
+      : source_(outer.source_), uses_(outer.uses_), values_(values) {}
+
+  void make(const CallTree& calls);
+  void make_call(const CallTree& call);
+  void make_operation(const Json& node);
+
+  std::vector<std::string> inputs_of(const CallTree& call) const;
+  std::vector<std::string> outputs_of(const CallTree& call) const;
+
+  const Json& source_;
+  std::shared_ptr<const ValueUses> uses_;
+  GraphValues& values_;
+};
+
+}  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/exported/detail/graph_maker_inl.hpp"
+#endif

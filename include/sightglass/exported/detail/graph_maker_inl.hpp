@@ -1,0 +1,117 @@
+#pragma once
+
+#include "sightglass/exported/detail/graph_maker.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "sightglass/exported/detail/higher_order.hpp"
+#include "sightglass/exported/detail/insert_operation.hpp"
+#include "sightglass/exported/detail/size_reads.hpp"
+#include "sightglass/inline.hpp"
+#include "sightglass/weights/detail/file_reader.hpp"
+
+namespace sightglass::detail {
+
+SIGHTGLASS_INLINE ValueUses::ValueUses(const Json& graph) {
+  const Json& nodes = graph.at("nodes");
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    for (const Json& input : nodes[i].at("inputs"))
+      for (const std::string& name : names_in(input.at("arg"))) (reads_size(nodes[i]) ? last : needed)[name] = i;
+    for (const std::string& name : names_in(nodes[i].at("outputs")))
+      TORCH_CHECK(made.emplace(name, i).second, "is damaged: its program makes \"", name, "\" twice");
+  }
+  for (const std::string& name : names_in(graph.at("outputs"))) needed[name] = nodes.size();
+  for (const auto& [name, use] : needed) last[name] = std::max(last[name], use);
+}
+
+SIGHTGLASS_INLINE void GraphMaker::make() { make(call_tree(source_.at("nodes"), values_.parts().modules)); }
+
+SIGHTGLASS_INLINE void GraphMaker::make(const CallTree& calls) {
+  for (const CallTree::Item& item : calls.items) {
+    if (const auto* const inner = std::get_if<std::unique_ptr<CallTree>>(&item))
+      make_call(**inner);
+    else
+      make_operation(source_.at("nodes").at(std::get<size_t>(item)));
+  }
+}
+
+SIGHTGLASS_INLINE void GraphMaker::make_call(const CallTree& call) {
+  const std::string& path = call.call.path;
+  const std::vector<std::string> outputs = outputs_of(call);
+  // A module that lies elsewhere cannot be called from here: its operations are the caller's.
+  if (outputs.empty() || path == values_.path() || !ModuleTree::lies_in(path, values_.path())) return make(call);
+  ModuleTree& tree = values_.parts().tree;
+  const std::string method = tree.next_forward(path);
+  const auto graph = std::make_shared<jit::Graph>();
+  jit::Value* const self = graph->addInput("self")->setType(tree.at(path).type());
+  std::vector<jit::Value*> given{values_.attribute(path, "")};
+  GraphValues inside(values_.parts(), *graph, self, path);
+  for (const std::string& name : inputs_of(call)) {
+    given.push_back(values_.value(name));
+    inside.put(name, graph->addInput()->setType(given.back()->type()));
+  }
+  GraphMaker(*this, inside).make(call);
+  std::vector<jit::Value*> results;
+  for (const std::string& name : outputs) results.push_back(inside.value(name));
+  const bool several = results.size() > 1;
+  graph->registerOutput(several ? graph->insertNode(graph->createTuple(results))->output() : results.front());
+  jit::Graph& around = values_.graph();
+  jit::Node* const node = around.insertNode(around.create(c10::prim::CallMethod, given));
+  node->s_(c10::attr::name, method);
+  node->output()->setType(graph->outputs().at(0)->type());
+  tree.add_method(path, method, graph);
+  jit::Node* const unpacked = several ? around.insertNode(around.createTupleUnpack(node->output())) : node;
+  for (size_t i = 0; i < outputs.size(); ++i) values_.put(outputs[i], unpacked->output(i));
+}
+
+SIGHTGLASS_INLINE void GraphMaker::make_operation(const Json& node) {
+  const auto target = node.at("target").get<std::string>();
+  const std::string higher = "torch.ops.higher_order.";
+  naming_file("operation", target, [&] {
+    if (target.rfind(higher, 0) == 0)
+      insert_higher_order(values_, node, target.substr(higher.size()));
+    else
+      insert_operation(values_, node);
+  });
+}
+
+SIGHTGLASS_INLINE std::vector<std::string> GraphMaker::inputs_of(const CallTree& call) const {
+  const auto& states = values_.parts().state;
+  const auto own = [&](const std::string& name) {
+    const auto state = states.find(name);
+    if (state == states.end() || values_.has(name)) return false;
+    return state->second.constant.defined() ||
+           ModuleTree::lies_in(ModuleTree::split(state->second.name).first, call.call.path);
+  };
+  std::vector<std::string> inputs;
+  std::set<std::string> seen;
+  for (size_t i = call.begin; i < call.end; ++i) {
+    for (const Json& input : source_.at("nodes").at(i).at("inputs")) {
+      for (const std::string& name : names_in(input.at("arg"))) {
+        const auto made = uses_->made.find(name);
+        const bool inside = made != uses_->made.end() && made->second >= call.begin;
+        if (!inside && !own(name) && seen.insert(name).second) inputs.push_back(name);
+      }
+    }
+  }
+  return inputs;
+}
+
+SIGHTGLASS_INLINE std::vector<std::string> GraphMaker::outputs_of(const CallTree& call) const {
+  std::vector<std::string> outputs, only_sized;  // what the module gives comes first
+  for (size_t i = call.begin; i < call.end; ++i) {
+    for (const std::string& name : names_in(source_.at("nodes").at(i).at("outputs"))) {
+      const auto is_used = [&](const std::map<std::string, size_t>& uses) {
+        const auto use = uses.find(name);
+        return use != uses.end() && use->second >= call.end;
+      };
+      if (is_used(uses_->last)) (is_used(uses_->needed) ? outputs : only_sized).push_back(name);
+    }
+  }
+  outputs.insert(outputs.end(), only_sized.begin(), only_sized.end());
+  return outputs;
+}
+
+}  // namespace sightglass::detail

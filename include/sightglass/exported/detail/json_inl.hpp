@@ -1,0 +1,61 @@
+#pragma once
+
+#include "sightglass/exported/detail/json.hpp"
+
+#include <limits>
+
+#include "sightglass/inline.hpp"
+
+namespace sightglass::detail {
+
+SIGHTGLASS_INLINE std::pair<std::string, const Json&> member_of(const Json& of_several) {
+  TORCH_CHECK(of_several.is_object(), "is damaged: its program has ", of_several.type_name(),
+              " where one of several things is expected, such as {\"as_int\": 3}");
+  for (const auto& [name, value] : of_several.items()) {
+    if (of_several.size() == 1 || !value.is_null()) return {name, value};
+  }
+  C10_THROW_ERROR(Error, "is damaged: its program has {} where one of several things is expected");
+}
+
+SIGHTGLASS_INLINE const Json* find(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+SIGHTGLASS_INLINE double float_of(const Json& number) {
+  if (!number.is_string()) return number.get<double>();
+  const auto& text = number.get_ref<const std::string&>();
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (text == "Infinity") return infinity;
+  if (text == "-Infinity") return -infinity;
+  TORCH_CHECK(text == "NaN", "is damaged: its program has \"", text, "\" for a number");
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+SIGHTGLASS_INLINE int64_t whole_of(const Json& size) {
+  const Json* const number = find(size, "as_int");
+  return number == nullptr ? -1 : number->get<int64_t>();
+}
+
+inline void add_names(const Json& part, std::vector<std::string>& names, int depth) {
+  TORCH_CHECK(depth < 16, "is damaged: an argument of its program has more levels than any operation takes");
+  if (part.is_array()) {
+    for (const Json& item : part) add_names(item, names, depth + 1);
+  } else if (part.is_object()) {
+    for (const auto& [key, value] : part.items()) {
+      if (key == "as_graph" || key == "as_string") continue;
+      if ((key == "name" || key == "as_name") && value.is_string())
+        names.push_back(value.get<std::string>());
+      else
+        add_names(value, names, depth + 1);
+    }
+  }
+}
+
+SIGHTGLASS_INLINE std::vector<std::string> names_in(const Json& argument) {
+  std::vector<std::string> names;
+  add_names(argument, names, 0);
+  return names;
+}
+
+}  // namespace sightglass::detail

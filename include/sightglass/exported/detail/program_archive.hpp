@@ -1,0 +1,75 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "sightglass/exported/detail/json.hpp"
+#include "sightglass/weights/detail/file_reader.hpp"
+#include "sightglass/weights/detail/torch_file.hpp"
+#include "sightglass/weights/detail/zip_archive.hpp"
+
+namespace sightglass::detail {
+
+/// The type that a file's number stands for. Throws for those that are not read.
+c10::ScalarType scalar_type_of(int64_t number);
+
+/// A `.pt2` file: the program as JSON, and tensors by name. Two layouts: that of PyTorch 2.8 and later, in folders, and
+/// the one before, in which the tensors are files of `torch.save`.
+class ProgramArchive {
+ public:
+  /// @param model the name of one of several programs; empty: the only one, or the one called "model"
+  ProgramArchive(const std::string& path, const std::string& model);
+
+  /// The program; read anew each time.
+  Json program();
+
+  /// What the state dict has under this name. Tensors that were one object are one again.
+  at::Tensor weight(const std::string& name) { return tensor(weights_, name); }
+  /// A constant, or a buffer that the state dict does not have.
+  at::Tensor constant(const std::string& name) { return tensor(constants_, name); }
+
+ private:
+  using View = std::tuple<std::string, c10::ScalarType, int64_t, std::vector<int64_t>, std::vector<int64_t>>;
+  /// The tensors of one kind.
+  struct Tensors {
+    std::string folder;                                   // of their bytes
+    Json config;                                          // by name: where the bytes are, and what they mean
+    std::unique_ptr<TorchFile> saved;                     // in the older layout
+    std::map<std::string, const PickledTensor*> pickled;  // by name
+  };
+
+  static FileReader& checked(FileReader& file);
+  /// The folder of the records, with its slash.
+  std::string folder_of() const;
+  std::string choose(const std::string& wanted) const;
+  void open_folders(const std::string& model);
+  void open_saved(Tensors& tensors, const std::string& record);
+
+  /// A file of `torch.save` that is a record of this one.
+  std::unique_ptr<TorchFile> saved_file(const std::string& record) const;
+
+  at::Tensor tensor(Tensors& tensors, const std::string& name);
+  at::Tensor read(const std::string& record, const Json& meta);
+  at::Tensor bytes_of(const std::string& record);
+
+  std::string path_;
+  FileReader file_;
+  ZipArchive archive_;
+  std::string folder_, program_;
+  Tensors weights_, constants_;
+  std::map<std::string, at::Tensor> storages_;
+  std::map<View, at::Tensor> views_;
+  uint64_t read_ = 0;
+};
+
+}  // namespace sightglass::detail
+
+#ifndef SIGHTGLASS_COMPILED
+#include "sightglass/exported/detail/program_archive_inl.hpp"
+#endif

@@ -1,0 +1,319 @@
+#include "sightglass/exported/exported_program.hpp"
+
+#include <sightglass/sightglass.hpp>
+#include <torch/torch.h>
+
+#include "support/data/programs.hpp"
+#include "support/harness/catch.hpp"
+
+namespace sg = sightglass;
+using support::Json;
+using support::node;
+using support::ProgramFile;
+using support::tensor;
+
+namespace {
+
+sg::ExportedProgram load(const ProgramFile& file) {
+  const support::Folder folder;
+  return sg::ExportedProgram::load(support::write_bytes(folder / "net.pt2", file.bytes()));
+}
+
+at::Tensor run(const ProgramFile& file, const at::Tensor& x) { return load(file).forward({x}).toTensor(); }
+
+/// fc(relu(x)), the relu in a block.
+ProgramFile small() {
+  ProgramFile file;
+  file.parameters = {{"fc.weight", at::arange(6, at::kFloat).view({2, 3})}, {"fc.bias", at::ones({2})}};
+  file.nodes = {node("aten.relu.default", {{"self", tensor("x")}}, {tensor("relu")}, "block;block.act"),
+                node("aten.linear.default",
+                     {{"input", tensor("relu")}, {"weight", tensor("p_fc.weight")}, {"bias", tensor("p_fc.bias")}},
+                     {tensor("linear")}, "fc")};
+  file.outputs = {tensor("linear")};
+  return file;
+}
+
+const char* const two_leaves =
+    R"([1, {"type": "builtins.tuple", "context": "null", "children_spec": [{"type": "builtins.tuple", "context": "null", "children_spec": [{"type": "builtins.dict", "context": "[\"image\", \"mask\"]", "children_spec": [{"type": null, "context": null, "children_spec": []}, {"type": null, "context": null, "children_spec": []}]}]}, {"type": "builtins.dict", "context": "[]", "children_spec": []}]}])";
+const char* const with_keyword =
+    R"([1, {"type": "builtins.tuple", "context": "null", "children_spec": [{"type": "builtins.tuple", "context": "null", "children_spec": [{"type": null, "context": null, "children_spec": []}]}, {"type": "builtins.dict", "context": "[\"mask\"]", "children_spec": [{"type": null, "context": null, "children_spec": []}]}]}])";
+const char* const dictionary_out =
+    R"([1, {"type": "builtins.dict", "context": "[\"sum\", \"parts\"]", "children_spec": [{"type": null, "context": null, "children_spec": []}, {"type": "builtins.list", "context": "null", "children_spec": [{"type": null, "context": null, "children_spec": []}, {"type": null, "context": null, "children_spec": []}]}]}])";
+
+}  // namespace
+
+TEST_CASE("an exported program runs, has layers and names of its weights", "[exported_program]") {
+  sg::ExportedProgram program = load(small());
+  const at::Tensor x = at::tensor({-1.0f, 2.0f, 3.0f, 1.0f, -2.0f, 0.5f}).view({2, 3});
+  // relu: 0 2 3; 1 0 0.5. Rows of the weight: 0 1 2; 3 4 5.
+  CHECK(program.forward({x}).toTensor().allclose(at::tensor({9.0f, 24.0f, 2.0f, 6.5f}).view({2, 2})));
+  CHECK(program.layers() == std::vector<std::string>{"block", "block.act", "fc"});
+  CHECK(program.version() == "2.13.0");
+  CHECK(program.named_parameters().keys() == std::vector<std::string>{"fc.weight", "fc.bias"});
+  CHECK(program.named_parameters()["fc.bias"].requires_grad());
+  CHECK(program.named_buffers().is_empty());
+}
+
+TEST_CASE("layers of an exported program are watched in the user's own calls", "[exported_program]") {
+  sg::ExportedProgram program = load(small());
+  const at::Tensor x = at::tensor({-1.0f, 2.0f, 3.0f, 1.0f, -2.0f, 0.5f}).view({2, 3});
+  for (const bool ran_before : {false, true}) {
+    if (ran_before) program.forward({x});
+    const sg::Capture act(sg::layer(program, "block.act")), fc(sg::layer(program, "fc"));
+    program.forward({x});
+    CHECK(act.output().equal(x.relu()));
+    CHECK(act.input().equal(x));
+    CHECK(fc.input().equal(x.relu()));
+  }
+  const auto listed = sg::layers(sg::Model(program), x);
+  CHECK(listed.size() == 3);
+}
+
+TEST_CASE("what an exported program trains is what the formula says", "[exported_program]") {
+  sg::ExportedProgram program = load(small());
+  const at::Tensor x = at::tensor({-1.0f, 2.0f, 3.0f, 1.0f, -2.0f, 0.5f}).view({2, 3});
+  std::vector<at::Tensor> parameters;
+  for (const auto& item : program.named_parameters()) parameters.push_back(item.value());
+  torch::optim::SGD optimiser(parameters, 0.5);
+  program.forward({x}).toTensor().sum().backward();
+  optimiser.step();
+  // d sum / d weight[i][j] = sum over the batch of relu(x)[.][j] = 1 2 3.5; d sum / d bias = 2
+  const at::Tensor wanted = at::arange(6, at::kFloat).view({2, 3}) - 0.5 * at::tensor({1.0f, 2.0f, 3.5f});
+  CHECK(program.named_parameters()["fc.weight"].allclose(wanted));
+  CHECK(program.named_parameters()["fc.bias"].allclose(at::zeros({2})));
+  CHECK_THROWS_WITH(program.train(), ContainsSubstring("was exported in evaluation mode"));
+  CHECK_NOTHROW(program.eval());
+}
+
+TEST_CASE("weights are loaded over an exported program's", "[exported_program]") {
+  sg::ExportedProgram program = load(small());
+  sg::StateDict state;
+  state.insert("fc.weight", at::ones({2, 3}));
+  CHECK_THROWS_WITH(sg::load_state_dict(program, state), ContainsSubstring("missing in the file: \"fc.bias\""));
+  state.insert("fc.bias", at::zeros({2}));
+  sg::load_state_dict(program, state);
+  CHECK(program.forward({at::ones({2, 3})}).toTensor().equal(at::full({2, 2}, 3.0f)));
+}
+
+TEST_CASE("an exported program is saved as TorchScript, which LibTorch reads alone", "[exported_program]") {
+  const sg::ExportedProgram program = load(small());
+  const support::Folder folder;
+  program.save(folder / "net.pt");
+  const at::Tensor x = at::rand({2, 3});
+  torch::jit::Module script = torch::jit::load(folder / "net.pt");
+  CHECK(script.forward({x}).toTensor().equal(sg::ExportedProgram(program).forward({x}).toTensor()));
+}
+
+TEST_CASE("a program's tensors are converted, and moved with what it makes", "[exported_program]") {
+  ProgramFile file = small();
+  file.nodes.push_back(
+      node("aten.ones.default",
+           {{"size", {{"as_ints", {2, 2}}}}, {"device", {{"as_device", {{"type", "cuda"}, {"index", 0}}}}}},
+           {tensor("ones")}));
+  file.nodes.push_back(
+      node("aten.add.Tensor", {{"self", tensor("linear")}, {"other", tensor("ones")}}, {tensor("add")}));
+  file.outputs = {tensor("add")};
+  sg::ExportedProgram program = load(file);  // exported on a GPU, loaded on the CPU
+  const at::Tensor x = at::rand({2, 3});
+  CHECK(program.forward({x}).toTensor().allclose(run(small(), x) + 1));
+  program.to(at::kCPU, at::kDouble);
+  CHECK(program.forward({x.to(at::kDouble)}).toTensor().scalar_type() == at::kDouble);
+}
+
+TEST_CASE("inputs that the export has fixed otherwise are refused by name", "[exported_program]") {
+  ProgramFile file = small();
+  file.x_sizes = Json::array({support::symbol("Symbol('s0', positive=True, integer=True)"), {{"as_int", 3}}});
+  file.ranges = {{"s0", {{"min_val", 2}, {"max_val", 4}}}};
+  sg::ExportedProgram program = load(file);
+  CHECK(program.input_sizes() == std::vector<std::vector<int64_t>>{{-1, 3}});
+  CHECK(program.forward({at::rand({1, 3})}).toTensor().size(0) == 1);  // Python takes it, too
+  CHECK(program.forward({at::rand({4, 3})}).toTensor().size(0) == 4);
+  CHECK_THROWS_WITH(program.forward({at::rand({5, 3})}),
+                    ContainsSubstring("input \"x\": its size in dimension 0 is 5, and the program takes 4 at most"));
+  CHECK_THROWS_WITH(program.forward({at::rand({2, 4})}),
+                    ContainsSubstring("dimension 1 is 4, and the program was exported for 3 only"));
+  CHECK_THROWS_WITH(program.forward({at::rand({3})}), ContainsSubstring("it has 1 dimensions"));
+}
+
+TEST_CASE("sizes that go with others are checked", "[exported_program]") {
+  ProgramFile file;
+  file.nodes = {node("aten.sum.default", {{"self", tensor("x")}}, {tensor("sum")})};
+  file.outputs = {tensor("sum")};
+  file.x_sizes = Json::array({support::symbol("Symbol('s0', positive=True, integer=True)"),
+                              support::symbol("Add(Mul(Integer(4), Symbol('s1', positive=True)), Integer(1))"),
+                              support::symbol("Symbol('s0', positive=True, integer=True)")});
+  sg::ExportedProgram program = load(file);
+  CHECK_NOTHROW(program.forward({at::rand({2, 9, 2})}));
+  CHECK_THROWS_WITH(program.forward({at::rand({2, 10, 2})}), ContainsSubstring("multiples of 4 and 1 more"));
+  CHECK_THROWS_WITH(program.forward({at::rand({2, 9, 3})}), ContainsSubstring("dimension 2 is 3, and does not fit"));
+}
+
+TEST_CASE("programs compute with sizes", "[exported_program]") {
+  ProgramFile file;
+  file.x_sizes = Json::array({support::symbol("Symbol('s0', positive=True, integer=True)"), {{"as_int", 4}}});
+  Json doubled = node("", {{"a", support::size("n")}, {"b", {{"as_int", 2}}}}, {support::size("twice")});
+  doubled["target"] = "_operator.mul";
+  file.nodes = {
+      node("aten.sym_size.int", {{"self", tensor("x")}, {"dim", {{"as_int", 0}}}}, {support::size("n")}), doubled,
+      node("aten.view.default",
+           {{"self", tensor("x")}, {"size", {{"as_sym_ints", Json::array({{{"as_name", "twice"}}, {{"as_int", 2}}})}}}},
+           {tensor("view")}, "flat")};
+  file.outputs = {tensor("view")};
+  CHECK(run(file, at::rand({3, 4})).sizes().vec() == std::vector<int64_t>{6, 2});
+}
+
+TEST_CASE("dictionaries go in and out of a program, and keyword arguments in", "[exported_program]") {
+  ProgramFile file;
+  file.user_inputs = Json::array({tensor("x"), tensor("m")});
+  file.in_spec = two_leaves;
+  file.nodes = {node("aten.add.Tensor", {{"self", tensor("x")}, {"other", tensor("m")}}, {tensor("add")}),
+                node("aten.mul.Tensor", {{"self", tensor("x")}, {"other", {{"as_int", 3}}}}, {tensor("mul")})};
+  file.outputs = {tensor("add"), tensor("mul"), tensor("x")};
+  file.out_spec = dictionary_out;
+  const at::Tensor x = at::rand({2, 3}), m = at::rand({2, 3});
+  c10::Dict<std::string, at::Tensor> given;
+  given.insert("image", x);
+  given.insert("mask", m);
+  sg::ExportedProgram program = load(file);
+  const auto outputs = program.forward({given}).toGenericDict();
+  CHECK(outputs.at("sum").toTensor().equal(x + m));
+  CHECK(outputs.at("parts").toListRef().at(0).toTensor().equal(x * 3));
+  CHECK(outputs.at("parts").toListRef().at(1).toTensor().equal(x));
+  file.in_spec = with_keyword;
+  sg::ExportedProgram named = load(file);
+  CHECK(named.forward({x}, {{"mask", m}}).toGenericDict().at("sum").toTensor().equal(x + m));
+}
+
+TEST_CASE("a buffer that the program writes is written", "[exported_program]") {
+  ProgramFile file;
+  file.buffers = {{"count", at::zeros({2, 3})}};
+  file.nodes = {node("aten.add.Tensor", {{"self", tensor("b_count")}, {"other", tensor("x")}}, {tensor("add")})};
+  file.written = Json::array({{{"buffer_mutation", {{"arg", {{"name", "add"}}}, {"buffer_name", "count"}}}}});
+  file.outputs = {tensor("add")};
+  sg::ExportedProgram program = load(file);
+  const at::Tensor x = at::rand({2, 3});
+  program.forward({x});
+  program.forward({x});
+  CHECK(program.named_buffers()["count"].allclose(2 * x));
+}
+
+TEST_CASE("a tensor under two names is one, and is trained as one", "[exported_program]") {
+  ProgramFile file;
+  const at::Tensor weight = at::rand({3, 3});
+  file.parameters = {{"a.weight", weight}, {"b.weight", weight}};
+  file.nodes = {
+      node("aten.matmul.default", {{"self", tensor("x")}, {"other", tensor("p_a.weight")}}, {tensor("one")}, "a"),
+      node("aten.matmul.default", {{"self", tensor("one")}, {"other", tensor("p_b.weight")}}, {tensor("two")}, "b")};
+  file.outputs = {tensor("two")};
+  std::string bytes = file.bytes();
+  const std::string second = "weights_1\"";  // the second name points to the first one's bytes
+  bytes.replace(bytes.find("path_name\":\"weights_1\"") + 12, second.size(), "weights_0\"");
+  const support::Folder folder;
+  const auto program = sg::ExportedProgram::load(support::write_bytes(folder / "tied.pt2", bytes));
+  CHECK(program.named_parameters()["a.weight"].is_same(program.named_parameters()["b.weight"]));
+}
+
+TEST_CASE("branches and loops of a program run", "[exported_program]") {
+  const auto inner = [](const Json& inputs, const std::vector<Json>& nodes, const std::string& output) {
+    return Json{{"as_graph",
+                 {{"name", "g"},
+                  {"graph",
+                   {{"inputs", inputs},
+                    {"nodes", nodes},
+                    {"outputs", Json::array({tensor(output)})},
+                    {"tensor_values", Json::object()}}}}}};
+  };
+  const Json takes = Json::array({tensor("y")});
+  const auto times = [](int64_t factor) {
+    return node("aten.mul.Tensor", {{"self", tensor("y")}, {"other", {{"as_int", factor}}}}, {tensor("z")});
+  };
+  const Json operands = {{"as_tensors", Json::array({{{"name", "x"}}})}};
+  ProgramFile file;
+  file.nodes = {node("aten.sum.default", {{"self", tensor("x")}}, {tensor("sum")}),
+                node("aten.gt.Scalar", {{"self", tensor("sum")}, {"other", {{"as_int", 0}}}}, {tensor("positive")}),
+                node("higher_order.cond",
+                     {{"", tensor("positive")},
+                      {"", inner(takes, {times(2)}, "z")},
+                      {"", inner(takes, {times(-3)}, "z")},
+                      {"", operands}},
+                     {tensor("cond")})};
+  file.outputs = {tensor("cond")};
+  CHECK(run(file, at::ones({2, 3})).equal(at::full({2, 3}, 2.0f)));
+  CHECK(run(file, -at::ones({2, 3})).equal(at::full({2, 3}, 3.0f)));
+
+  const Json below =
+      inner(takes,
+            {node("aten.sum.default", {{"self", tensor("y")}}, {tensor("s")}),
+             node("aten.lt.Scalar", {{"self", tensor("s")}, {"other", {{"as_int", 100}}}}, {tensor("z")})},
+            "z");
+  file.nodes = {
+      node("higher_order.while_loop",
+           {{"", below}, {"", inner(takes, {times(2)}, "z")}, {"", operands}, {"", {{"as_tensors", Json::array()}}}},
+           {{{"as_tensors", Json::array({{{"name", "loop"}}})}}})};
+  file.outputs = {tensor("loop")};
+  CHECK(run(file, at::ones({2, 3})).equal(at::full({2, 3}, 32.0f)));  // 6, 12, 24, 48, 96, 192
+
+  file.nodes = {node("higher_order.map_impl", {{"", tensor("x")}}, {tensor("loop")})};
+  CHECK_THROWS_WITH(load(file),
+                    ContainsSubstring("torch.ops.higher_order.map_impl\": is an operation that holds graphs"));
+}
+
+TEST_CASE("a layer that runs twice is heard twice", "[exported_program]") {
+  ProgramFile file;
+  file.nodes = {node("aten.relu.default", {{"self", tensor("x")}}, {tensor("one")}, "act"),
+                node("aten.sub.Tensor", {{"self", tensor("one")}, {"other", {{"as_float", 0.5}}}}, {tensor("sub")}),
+                node("aten.relu.default", {{"self", tensor("sub")}}, {tensor("two")}, "act@1")};
+  file.outputs = {tensor("two")};
+  sg::ExportedProgram program = load(file);
+  std::vector<at::Tensor> heard;
+  const at::Tensor x = at::rand({2, 3});
+  const sg::ForwardHook hook(program, "act", [&](const sg::Layer&, const at::Tensor&, const at::Tensor& output) {
+    heard.push_back(output.clone());
+  });
+  program.forward({x});
+  REQUIRE(heard.size() == 2);
+  CHECK(heard[0].equal(x.relu()));
+  CHECK(heard[1].equal((x.relu() - 0.5).relu()));
+}
+
+TEST_CASE("what a file cannot be read for is said in one line with its name", "[exported_program]") {
+  const support::Folder folder;
+  const auto why = [&](const std::string& bytes) {
+    try {
+      sg::ExportedProgram::load(support::write_bytes(folder / "bad.pt2", bytes));
+    } catch (const c10::Error& error) {
+      return std::string(error.what_without_backtrace());
+    }
+    return std::string("loaded");
+  };
+  CHECK_THROWS_WITH(sg::ExportedProgram::load(folder / "none.pt2"), ContainsSubstring("none.pt2\": no such file"));
+  CHECK_THAT(why("text"), ContainsSubstring("is a text, expected an exported program"));
+  const std::string whole = small().bytes();
+  CHECK_THAT(why(whole.substr(0, whole.size() / 2)), ContainsSubstring("truncated"));
+  CHECK_THAT(why(small().bytes("{\"graph_module\": [")), ContainsSubstring("is no JSON"));
+  CHECK_THAT(why(small().bytes(std::string(200000, '['))), ContainsSubstring("is no JSON"));
+  CHECK_THAT(why(small().bytes("{}")), ContainsSubstring("schema_version"));
+
+  ProgramFile file = small();
+  file.schema = 9;
+  CHECK_THAT(why(file.bytes()), ContainsSubstring("is of a newer format (schema 9"));
+  file = small();
+  file.nodes[0]["target"] = "torch.ops.aten.no_such_operation.default";
+  CHECK_THAT(why(file.bytes()),
+             ContainsSubstring("operation \"torch.ops.aten.no_such_operation.default\": it is not in LibTorch"));
+  file = small();
+  file.nodes[0]["inputs"][0]["arg"] = tensor("linear");  // a circle
+  CHECK_THAT(why(file.bytes()), ContainsSubstring("reads \"linear\", which nothing makes before"));
+  file = small();
+  file.nodes[0]["inputs"][0]["arg"] = {{"as_string", "x"}};
+  CHECK_THAT(why(file.bytes()), ContainsSubstring("its arguments do not fit aten::relu"));
+  file = small();
+  file.nodes[1]["outputs"][0] = tensor("relu");
+  CHECK_THAT(why(file.bytes()), ContainsSubstring("makes \"relu\" twice"));
+  Json program = small().program();
+  program["graph_module"]["module_call_graph"][0]["signature"]["out_spec"] = two_leaves;
+  CHECK_THAT(why(small().bytes(program.dump())), ContainsSubstring("its call specification"));
+  std::string larger = whole;
+  larger.replace(larger.find("{\"as_int\":2}", larger.find("weights_config")), 12, "{\"as_int\":9}");
+  CHECK_THAT(why(larger), ContainsSubstring("leaves its storage"));
+}
