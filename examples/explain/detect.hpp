@@ -23,49 +23,36 @@ namespace support {
 /// A detector: how it is given a picture, what it finds, and at which layers that is explained.
 class Detector {
  public:
-  /// Whether the file or the task says that it is one.
-  static bool is_one(const torch::jit::Module& script, const FileNotes& notes, Task task) {
-    return task == Task::detect || (task == Task::unknown && (notes.has_boxes() || is_torchvision_detector(script)));
+  /// None where neither the file nor the task says that it is one.
+  /// @param model as it is given for other tasks
+  static std::optional<Detector> of(const torch::jit::Module& script, const sightglass::Model& model,
+                                    const FileNotes& notes, Task task, double score) {
+    const bool is_one =
+        task == Task::detect || (task == Task::unknown && (notes.has_boxes() || is_torchvision_detector(script)));
+    return is_one ? std::optional<Detector>(Detector(script, model, notes, score)) : std::nullopt;
   }
 
-  /// @param model as it is given for other tasks
-  Detector(const torch::jit::Module& script, const sightglass::Model& model, FileNotes notes, double score)
-      : suppresses_itself_(is_torchvision_detector(script)),
-        notes_(std::move(notes)),
-        options_(sightglass::DetectionOptions().score(score)),
-        model_(suppresses_itself_ ? sightglass::Model(script).output(scores_of) : model) {}
-
-  /// Of torchvision's detectors, the scores of what they found, `[1, K]`.
+  /// Of torchvision's detectors, what they found as `[1, K, 6]`: `sightglass::BoxLayout::suppressed`.
   const sightglass::Model& model() const { return model_; }
 
   /// So many of the things found are told of and explained, those of the highest scores.
   static constexpr size_t most = 10;
 
-  /// What it finds in one picture, `[1, C, H, W]`, highest score first.
-  /// Throws `UsageError` where its output is not laid out as a detector's.
-  std::vector<sightglass::Detection> find(const torch::Tensor& input) const {
-    const torch::NoGradGuard no_gradients;
-    if (suppresses_itself_) {
-      const auto found = dictionary_in(model_.values(input));
-      const auto of = [&](const char* key) { return found.at(key).toTensor().unsqueeze(0); };
-      return sightglass::detections(of("boxes"), of("labels"), of("scores"), 0, options_);
-    }
-    const torch::Tensor output = model_.forward(input);
+  /// What it found in one picture, highest score first.
+  /// @param output of `model()`
+  /// Throws `UsageError` where it is not laid out as a detector's.
+  std::vector<sightglass::Detection> found_in(const torch::Tensor& output) const {
+    if (suppresses_itself_) return sightglass::detections(output, sightglass::BoxLayout::suppressed, 0, options_);
     if (output.dim() != 3)
       throw UsageError(c10::str("--task detect: the model gives ", output.sizes(),
                                 ", expected boxes, [N, 4 + classes, ",
                                 "boxes] or [N, boxes, 5 + classes]; --output names another output"));
-    const int64_t rows = output.size(1), columns = output.size(2);
-    const auto classes = static_cast<int64_t>(notes_.labels.size());
-    const bool is_suppressed = columns == 6 || (classes > 0 && rows > columns && columns < 5 + classes);
+    const sightglass::BoxLayout layout = layout_of(output);
     sightglass::DetectionOptions options = options_;
-    if (classes > 0 && rows < columns && rows > 4 + classes) options.mask_columns(rows - 4 - classes);
-    if (is_suppressed && columns > 6) options.mask_columns(columns - 6);
-    return sightglass::detections(output,
-                                  is_suppressed    ? sightglass::BoxLayout::suppressed
-                                  : rows < columns ? sightglass::BoxLayout::class_columns
-                                                   : sightglass::BoxLayout::with_objectness,
-                                  0, options);
+    if (layout == sightglass::BoxLayout::with_objectness) options.overlap(0.45);  // as YOLOv5 and v7 suppress
+    const int64_t masks = mask_columns(output, layout);
+    if (masks > 0) options.mask_columns(masks);
+    return sightglass::detections(output, layout, 0, options);
   }
 
   /// The layers at which it is explained: the maps that its boxes are made of.
@@ -87,6 +74,12 @@ class Detector {
   }
 
  private:
+  Detector(const torch::jit::Module& script, const sightglass::Model& model, FileNotes notes, double score)
+      : suppresses_itself_(is_torchvision_detector(script)),
+        notes_(std::move(notes)),
+        options_(sightglass::DetectionOptions().score(score)),
+        model_(suppresses_itself_ ? sightglass::Model(script).output(boxes_of) : model) {}
+
   /// What torchvision's detectors give for the only picture.
   static c10::Dict<c10::IValue, c10::IValue> dictionary_in(const c10::IValue& values) {
     const c10::List<c10::IValue> pictures = values.toTupleRef().elements()[1].toList();
@@ -96,8 +89,30 @@ class Detector {
     return pictures.get(0).toGenericDict();
   }
 
-  static torch::Tensor scores_of(const c10::IValue& values) {
-    return dictionary_in(values).at("scores").toTensor().unsqueeze(0);
+  static torch::Tensor boxes_of(const c10::IValue& values) {
+    const c10::Dict<c10::IValue, c10::IValue> found = dictionary_in(values);
+    const torch::Tensor boxes = found.at("boxes").toTensor();
+    const auto column = [&](const char* key) { return found.at(key).toTensor().to(boxes.dtype()).unsqueeze(1); };
+    return torch::cat({boxes, column("scores"), column("labels")}, 1).unsqueeze(0);
+  }
+
+  /// Behind the score, boxes with nothing left to suppress have the number of their class, whole in each of them, where
+  /// others have probabilities.
+  static sightglass::BoxLayout layout_of(const torch::Tensor& output) {
+    const int64_t rows = output.size(1), columns = output.size(2);
+    if (columns == 6 || (columns > 6 && rows > columns)) {
+      const torch::Tensor numbers = output.select(2, 5);
+      if (numbers.eq(numbers.round()).all().item<bool>()) return sightglass::BoxLayout::suppressed;
+    }
+    return rows < columns ? sightglass::BoxLayout::class_columns : sightglass::BoxLayout::with_objectness;
+  }
+
+  /// How many columns stand behind the classes that the file tells of.
+  int64_t mask_columns(const torch::Tensor& output, sightglass::BoxLayout layout) const {
+    if (layout == sightglass::BoxLayout::suppressed) return output.size(2) - 6;
+    const auto classes = static_cast<int64_t>(notes_.labels.size());
+    if (classes == 0) return 0;
+    return layout == sightglass::BoxLayout::class_columns ? output.size(1) - 4 - classes : output.size(2) - 5 - classes;
   }
 
   std::vector<sightglass::Layer> outputs_of_backbone(const torch::Tensor& input) const {
@@ -113,30 +128,54 @@ class Detector {
     return layers;
   }
 
-  /// A block of a network that is a list of blocks: `model.12`.
-  static bool is_numbered(const std::string& name) {
-    const size_t dot = name.rfind('.') + 1;  // 0 without a dot
-    const bool number = name.find_first_not_of("0123456789", dot) == std::string::npos && dot < name.size();
-    return number && std::count(name.begin(), name.end(), '.') <= 1;
+  static int64_t boxes_of_table(const std::vector<int64_t>& shape) { return std::max(shape[1], shape[2]); }
+
+  /// As far as the shape tells: too few columns for box, objectness and all classes.
+  bool may_be_suppressed(const std::vector<int64_t>& shape) const {
+    return shape[2] < 5 + std::max<int64_t>(2, static_cast<int64_t>(notes_.labels.size()));
   }
 
-  /// Of each size of map the last block, from the smallest map on until there are as many places as boxes; else the
-  /// layer that is suggested.
+  /// A block of a network that is a list of blocks, `model.12`, or of one within others, `model.model.12`.
+  static bool is_numbered(const std::string& name) {
+    const size_t dot = name.rfind('.') + 1;  // 0 without a dot
+    return name.find_first_not_of("0123456789", dot) == std::string::npos && dot < name.size();
+  }
+
+  /// The blocks that stand in no other block, in the order of the list.
+  std::vector<sightglass::LayerInfo> blocks(const torch::Tensor& input) const {
+    const auto depth = [](const sightglass::LayerInfo& layer) {
+      return std::count(layer.name.begin(), layer.name.end(), '.');
+    };
+    std::vector<sightglass::LayerInfo> all;
+    for (sightglass::LayerInfo& layer : sightglass::layers(model_, input)) {
+      if (!is_numbered(layer.name) || (!all.empty() && depth(layer) > depth(all.front()))) continue;
+      if (!all.empty() && depth(layer) < depth(all.front())) all.clear();
+      all.push_back(std::move(layer));
+    }
+    return all;
+  }
+
+  /// Of each size of map the last block, from the smallest map on until there are as many places as boxes, or as many
+  /// at each place; else the layer that is suggested.
   std::vector<sightglass::Layer> last_blocks(const torch::Tensor& input) const {
-    int64_t boxes = 0;
-    std::map<int64_t, std::string> last;  // by places
-    for (const sightglass::LayerInfo& layer : sightglass::layers(model_, input)) {
-      if (!is_numbered(layer.name)) continue;
-      if (layer.shape.size() == 3) boxes = std::max(layer.shape[1], layer.shape[2]);
+    constexpr int64_t most_at_a_place = 9;  // RetinaNet's
+    std::vector<int64_t> table;             // of boxes
+    std::map<int64_t, std::string> last;    // by places
+    for (const sightglass::LayerInfo& layer : blocks(input)) {
+      if (layer.shape.size() == 3 && (table.empty() || boxes_of_table(layer.shape) > boxes_of_table(table)))
+        table = layer.shape;
       if (layer.shape.size() == 4) last[layer.shape[2] * layer.shape[3]] = layer.name;
     }
+    const int64_t boxes = table.empty() ? 0 : boxes_of_table(table);
+    // 300 boxes that were chosen from all places may be as many as a level or two have, and not as three have.
+    const size_t fewest = boxes > 0 && may_be_suppressed(table) ? 3 : 1;
     std::vector<sightglass::Layer> layers;
     int64_t places = 0;
     for (auto level = last.begin(); level != last.end() && places < boxes; ++level) {
       places += level->first;
       layers.push_back(model_.layer(level->second));
+      if (layers.size() >= fewest && boxes % places == 0 && boxes / places <= most_at_a_place) return layers;
     }
-    if (places > 0 && places == boxes) return layers;
     if (!notes_.has_boxes() || last.size() < 3) return {model_.layer(sightglass::suggest(model_, input).layer)};
     layers.clear();  // boxes that were chosen from all places; Ultralytics' are of the three smallest maps
     for (auto level = last.begin(); layers.size() < 3; ++level) layers.push_back(model_.layer(level->second));

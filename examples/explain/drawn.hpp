@@ -15,6 +15,7 @@
 #include "series.hpp"
 #include "volume.hpp"
 #include "support/outline.hpp"
+#include "support/rectangle.hpp"
 
 namespace support {
 
@@ -110,11 +111,9 @@ inline cv::Rect as_rectangle(const std::vector<double>& box) {
 inline std::pair<double, double> share_in(const torch::Tensor& map, const std::vector<double>& box,
                                           const Picture& picture) {
   const cv::Rect& shown = picture.place().on_photo;
-  const torch::Tensor seen = in_pixels(map.nan_to_num(0, 0, 0), picture.place()).clamp_min(0);
-  const cv::Rect inside = as_rectangle(box) - shown.tl();
-  const double all = seen.sum().item<double>();
-  const double within = detail::part_of(seen, inside & cv::Rect({0, 0}, shown.size())).sum().item<double>();
-  return {all > 0 ? within / all : 0, static_cast<double>(inside.area()) / shown.area()};
+  const torch::Tensor seen = in_pixels(map.nan_to_num(0, 0, 0), picture.place());
+  const cv::Rect inside = (as_rectangle(box) - shown.tl()) & cv::Rect({0, 0}, shown.size());
+  return {sightglass::energy_in(seen, as_box(inside)), static_cast<double>(inside.area()) / shown.area()};
 }
 
 /// White within black, so that it is seen on any picture.

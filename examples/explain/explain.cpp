@@ -117,12 +117,11 @@ int run(const support::Options& options) {
   const torch::jit::Module& script = file.module;
   const support::FileNotes notes = support::notes_in(file);
   const support::Task task = support::task_called(options.task, support::Serves::places);
-  std::optional<support::Detector> detector;
   const support::ModelInputs inputs =
       support::inputs_of(script, options, support::FurtherInput(script, options, notes));
   sg::Model model = support::model_of(inputs, options.output);
-  if (support::Detector::is_one(script, notes, task))
-    model = detector.emplace(script, model, notes, options.score).model();
+  const auto detector = support::Detector::of(script, model, notes, task, options.score);
+  if (detector) model = detector->model();
   const torch::Tensor typed = input_to_list_with(options, script, notes).to(support::type_of(script));
   std::string reason;
   try {

@@ -45,10 +45,8 @@ class Explainer {
         output_(options.output),
         make_(options, labels) {
     type_ = type_of(script);
-    if (Detector::is_one(script, notes, task_)) {
-      detector_.emplace(script, model_, notes, options.score);
-      model_ = detector_->model();
-    }
+    detector_ = Detector::of(script, model_, notes, task_, options.score);
+    if (detector_) model_ = detector_->model();
     for (const std::string& name : options.layers) layers_.push_back(layer_called(name));
     for (const std::string& name : options.methods) methods_.push_back(&method_called(name));
     if (detector_ && options.call) {
@@ -297,10 +295,12 @@ class Explainer {
     return run;
   }
 
-  /// Of boxes: a map for each of the things found.
+  /// Of boxes: a map for each of the things found, from the run that found them.
   Run detect(const torch::Tensor& input) {
+    if (layers_.empty() && levels_.empty()) levels_ = detector_->levels(input);
+    const sightglass::Pass pass(model_, input, layers_.empty() ? levels_ : layers_);
     Run run{torch::empty({1, 2}), {}};
-    run.detections = detector_->find(input);
+    run.detections = detector_->found_in(pass.output());
     const auto is_asked = [this](const sightglass::Detection& found) {
       return classes_.empty() || std::find(classes_.begin(), classes_.end(), found.label) != classes_.end();
     };
@@ -309,9 +309,6 @@ class Explainer {
       const sightglass::Detection& found = run.detections[i];
       if (is_asked(found)) questions.push_back({found.target, found.label, {}, Finding{found, i}});
     }
-    if (questions.empty()) return run;
-    if (layers_.empty() && levels_.empty()) levels_ = detector_->levels(input);
-    const sightglass::Pass pass(model_, input, layers_.empty() ? levels_ : layers_);
     run.answers = layers_.empty() ? answer_fused(pass, methods_, questions) : answer_all(pass, methods_, questions);
     return run;
   }

@@ -13,8 +13,8 @@
 #include "report.hpp"
 #include "results.hpp"
 #include "scenes.hpp"
-#include "support/preparation.hpp"
 #include "support/progress.hpp"
+#include "support/rectangle.hpp"
 
 // Maps of objects that stand beside others.
 namespace support {
@@ -56,10 +56,8 @@ struct BoxShares {
 
 /// Of a map's positive part.
 inline BoxShares shares_of_map(const sightglass::Explanation& map, const drawing::Scene& scene, size_t object) {
-  const torch::Tensor seen = map.resized(scene.picture.rows, scene.picture.cols)[0].clamp_min(0);
-  const double all = seen.sum().item<double>();
-  return {scene, object,
-          [&](const cv::Rect& box) { return all > 0 ? detail::part_of(seen, box).sum().item<double>() / all : 0; }};
+  const torch::Tensor seen = map.resized(scene.picture.rows, scene.picture.cols)[0];
+  return {scene, object, [&](const cv::Rect& box) { return sightglass::energy_in(seen, as_box(box)); }};
 }
 
 /// Of the place where a map is highest; a blank one has none.

@@ -104,15 +104,15 @@ TEST_CASE("explain reads the detector that shapes writes without options", "[sha
   const torch::jit::Module& script = file.module;
   const FileNotes notes = notes_in(file);
   CHECK(notes.labels == drawing::class_names());
-  CHECK(Detector::is_one(script, notes, Task::unknown));
+  const auto detector = Detector::of(script, sightglass::Model(script), notes, Task::unknown, 0.0);
+  REQUIRE(detector);
   const Preparation wanted = preparation_in(script, notes).wanted;
   CHECK(wanted.height == scene_side);
   CHECK(wanted.mean == std::vector<double>{0});
 
   const torch::Tensor input = prepared(three_scenes().front().picture, wanted);
   CHECK(at::allclose(input, ExplainedDetector::input({three_scenes().front()}), 0, 1e-6));
-  const Detector detector(script, sightglass::Model(script), notes, 0.0);
-  const std::vector<sightglass::Layer> levels = detector.levels(input);
+  const std::vector<sightglass::Layer> levels = detector->levels(input);
   REQUIRE(levels.size() == 1);  // of as many places as there are boxes
   CHECK(levels.front().name() == "model.14");
 
@@ -120,7 +120,8 @@ TEST_CASE("explain reads the detector that shapes writes without options", "[sha
   CHECK(output.sizes().vec() == std::vector<int64_t>{1, 4 + 8, 14 * 14});
   const auto own =
       sightglass::detections(output, sightglass::BoxLayout::class_columns, 0, sightglass::DetectionOptions().score(0));
-  const std::vector<sightglass::Detection> read = detector.find(input);
+  const std::vector<sightglass::Detection> read =
+      detector->found_in(torch::jit::Module(script).forward({input}).toTensor());
   REQUIRE(read.size() == own.size());
   for (size_t i = 0; i < 5; ++i) {
     CHECK(read[i].label == own[i].label);

@@ -55,6 +55,20 @@ TEST_CASE("a map without evidence, or with NaN, has no energy") {
   CHECK(game.energy() == 0.0);
 }
 
+TEST_CASE("the energy in a box is its share of the values above zero") {
+  const torch::Tensor map = torch::tensor({{1.0, 2.0, -4.0}, {3.0, 0.0, 4.0}});
+  CHECK(sg::energy_in(map, {0, 0, 3, 2}) == 1.0);
+  CHECK(sg::energy_in(map, {0, 0, 1, 2}) == 0.4);
+  CHECK(sg::energy_in(map, {1, 0, 3, 1}) == 0.2);
+  CHECK(sg::energy_in(map, {1, 1, 1, 2}) == 0.0);
+  CHECK(sg::energy_in(-map.abs(), {0, 0, 1, 1}) == 0.0);
+  CHECK(sg::energy_in(torch::tensor({{NAN, INFINITY}, {1.f, 3.f}}), {1, 0, 2, 2}) == 0.75);
+  CHECK_THROWS_WITH(sg::energy_in(map, {0, 0, 4, 2}),
+                    ContainsSubstring("box: got x 0 to 4, y 0 to 2 for a map [2, 3]"));
+  CHECK_THROWS_WITH(sg::energy_in(map, {2, 0, 1, 2}), ContainsSubstring("box: got x 2 to 1"));
+  CHECK_THROWS_WITH(sg::energy_in(map.unsqueeze(0), {0, 0, 1, 1}), ContainsSubstring("map: got [1, 2, 3]"));
+}
+
 TEST_CASE("boxes that are empty or outside, and a game without pictures, are errors") {
   const sg::Explanation map = map_of({0, 1, 2, 3}, 2, 2);
   sg::PointingGame game;

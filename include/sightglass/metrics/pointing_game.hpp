@@ -14,9 +14,15 @@ struct Box {
   int64_t x0 = 0, y0 = 0, x1 = 0, y1 = 0;
 };
 
+/// The share of a map's positive values that lies in `box` (Wang et al. 2020, Score-CAM: the energy-based pointing
+/// game); 0 for a map that has none, and for an empty box. What is not finite counts as 0.
+///
+/// `map` `[H, W]`, of the pixels that the box is in: `explanation.resized(height, width)[image]`. Throws `c10::Error`
+/// for another shape, and for a box that is not in it. The chance level is the box's share of the pixels.
+double energy_in(const at::Tensor& map, const Box& box);
+
 /// The pointing game (Zhang et al. 2016, "Top-down Neural Attention by Excitation Backprop"): does the map's highest
-/// pixel lie on the object? And beside it the energy-based one (Wang et al. 2020, Score-CAM): the share of the map's
-/// positive values that lies in the box.
+/// pixel lie on the object? And beside it the energy-based one, `energy_in`.
 ///
 /// Counts picture by picture. The chance level of both is the mean share of a picture that its box covers: what a
 /// random pixel hits, and a constant map gives.
