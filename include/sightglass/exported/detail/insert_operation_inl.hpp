@@ -2,6 +2,7 @@
 
 #include "sightglass/exported/detail/insert_operation.hpp"
 
+#include <ATen/ATen.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/runtime/operator.h>
 #include <torch/version.h>
