@@ -4,6 +4,7 @@
 
 #include "support/harness/catch.hpp"
 #include "support/signature.hpp"
+#include "support/data/programs.hpp"
 #include "support/data/torch_files.hpp"
 
 using namespace support;
@@ -43,13 +44,28 @@ TEST_CASE("a model file of another kind is named as what it is, with what to do"
   CHECK_THAT(complaint(small_zip("}" + py_str("model") + module + "s")),
              ContainsSubstring("torch.load(\"old.pt\", weights_only=False)[\"model\"]"));
   CHECK_THAT(complaint(le(2, 8) + "{}"), ContainsSubstring("a safetensors file, which holds weights"));
-  CHECK_THAT(complaint(zip_of({{"m/archive_format", "pt2"}})), ContainsSubstring("torch.export.load"));
+  CHECK_THAT(complaint(zip_of({{"m/archive_format", "pt2"}})), ContainsSubstring("holds no exported program"));
   CHECK_THAT(complaint(std::string("\x08\x08\x12\x07pytorch", 11)), ContainsSubstring("is an ONNX model"));
   CHECK_THAT(complaint("\x89PNG\r\n\x1a\n"), ContainsSubstring("the model comes first, then the pictures"));
   CHECK_THAT(complaint("version https://git-lfs.github.com/spec/v1\n"), ContainsSubstring("git lfs pull"));
   CHECK_THAT(complaint(""), ContainsSubstring("is empty (0 bytes)"));
   for (const std::string& bytes : {small_zip().substr(0, 200), std::string("\0\1\2", 3), std::string("text")})
     CHECK_THAT(complaint(bytes), !ContainsSubstring("\n") && !ContainsSubstring("miniz"));
+}
+
+TEST_CASE("an exported program is read, with the size of the only pictures that it takes", "[model_file]") {
+  const Folder folder;
+  support::ProgramFile program;
+  program.nodes = {support::node("aten.mean.dim", {{"self", support::tensor("x")}, {"dim", {{"as_ints", {2, 3}}}}},
+                                 {support::tensor("mean")})};
+  program.outputs = {support::tensor("mean")};
+  program.x_sizes = support::sizes({1, 3, 20, 30});
+  const support::ModelFile fixed = support::read_model(write_bytes(folder / "fixed.pt2", program.bytes()));
+  CHECK(fixed.height == 20);
+  CHECK(fixed.width == 30);
+  program.x_sizes[2] = support::symbol("Symbol('s0')");
+  const support::ModelFile open = support::read_model(write_bytes(folder / "open.pt2", program.bytes()));
+  CHECK(open.height == 0);
 }
 
 TEST_CASE("an operator that LibTorch lacks is named, with whose it is", "[model_file]") {

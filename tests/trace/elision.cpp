@@ -19,7 +19,7 @@ namespace {
 at::Tensor in_full(const sg::Model& model, const sg::Layer& layer, const at::Tensor& activations,
                    const at::Tensor& input) {
   const torch::NoGradGuard no_gradients;
-  const auto replacement = std::make_shared<sg::detail::Replacement>(layer, activations.clone(), 1);
+  const auto replacement = std::make_shared<sg::detail::Replacement>(layer, activations.clone(), 0);
   const auto watch = model.watch(replacement, layer);
   return model.forward(input);
 }
