@@ -25,7 +25,7 @@ SIGHTGLASS_INLINE jit::Module ModuleTree::at(const std::string& path) {
   const auto [parent, name] = split(path);
   TORCH_CHECK(!name.empty(), "is damaged: it has a module without a name");
   jit::Module around = at(parent);
-  const jit::Module made = modules_.emplace(path, make(path)).first->second;
+  jit::Module made = modules_.emplace(path, make(path)).first->second;
   around.register_module(name, made);
   return made;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -39,7 +40,7 @@ class ProgramArchive {
   /// The tensors of one kind.
   struct Tensors {
     std::string folder;                                   // of their bytes
-    Json config;                                          // by name: where the bytes are, and what they mean
+    std::optional<Json> config;                           // by name: where the bytes are, and what they mean
     std::unique_ptr<TorchFile> saved;                     // in the older layout
     std::map<std::string, const PickledTensor*> pickled;  // by name
   };

@@ -135,7 +135,7 @@ SIGHTGLASS_INLINE at::Tensor ProgramArchive::tensor(Tensors& tensors, const std:
     if (!made.defined()) made = tensors.saved->tensor(pickled);
     return made;
   }
-  const Json* const entry = find(tensors.config, name.c_str());
+  const Json* const entry = tensors.config ? find(*tensors.config, name.c_str()) : nullptr;
   TORCH_CHECK(entry != nullptr, "is damaged: it has no tensor \"", name, "\"");
   const auto record = tensors.folder + entry->at("path_name").get<std::string>();
   if (entry->at("use_pickle").get<bool>()) {
