@@ -261,7 +261,7 @@ class Explainer {
     TORCH_CHECK(dims == 1 || dims == 2, "the model gives ", output.sizes(),
                 ", expected one score a class, [N, classes]",
                 dims > 3    ? "; maps of scores, [N, classes, H, W], are --task segment"
-                : dims == 3 ? "; in C++, of boxes: sightglass::Target::box"
+                : dims == 3 ? "; boxes with their scores, [N, 4 + classes, boxes], are --task detect"
                             : "");
     check_labels(dims == 1 ? 1 : output.size(1));
     std::vector<Question> questions;
