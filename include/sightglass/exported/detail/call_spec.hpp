@@ -43,6 +43,7 @@ class CallSpec {
   CallSpec(const Json& node, int depth);
 
   std::vector<c10::TypePtr> part_types(const std::vector<c10::TypePtr>& leaves) const;
+  c10::TypePtr key_type() const;
   static c10::TypePtr shared(const std::vector<c10::TypePtr>& types);
 
   Kind kind_ = Kind::leaf;

@@ -77,6 +77,11 @@ SIGHTGLASS_INLINE c10::TypePtr CallSpec::shared(const std::vector<c10::TypePtr>&
   return same ? types.front() : c10::TypePtr(c10::AnyType::get());
 }
 
+SIGHTGLASS_INLINE c10::TypePtr CallSpec::key_type() const {
+  const bool text = keys_.empty() || keys_.front().isString();
+  return text ? c10::TypePtr(c10::StringType::get()) : c10::IntType::get();
+}
+
 SIGHTGLASS_INLINE std::vector<c10::TypePtr> CallSpec::part_types(const std::vector<c10::TypePtr>& leaves) const {
   std::vector<c10::TypePtr> types;
   size_t next = 0;
@@ -89,8 +94,7 @@ SIGHTGLASS_INLINE c10::TypePtr CallSpec::type(const std::vector<c10::TypePtr>& l
   const std::vector<c10::TypePtr> types = part_types(leaves);
   if (kind_ == Kind::tuple) return c10::TupleType::create(types);
   if (kind_ == Kind::list) return c10::ListType::create(shared(types));
-  const bool text = keys_.empty() || keys_.front().isString();
-  return c10::DictType::create(text ? c10::TypePtr(c10::StringType::get()) : c10::IntType::get(), shared(types));
+  return c10::DictType::create(key_type(), shared(types));
 }
 
 SIGHTGLASS_INLINE void CallSpec::unpack(jit::Graph& graph, jit::Value* value, std::vector<jit::Value*>& leaves,
@@ -130,9 +134,7 @@ SIGHTGLASS_INLINE jit::Value* CallSpec::pack(jit::Graph& graph, const std::vecto
   if (kind_ == Kind::tuple) return graph.insertNode(graph.createTuple(values))->output();
   if (kind_ == Kind::list) return graph.insertNode(graph.createList(shared(types), values))->output();
   for (const c10::IValue& key : keys_) keys.push_back(graph.insertConstant(key));
-  const bool text = keys_.empty() || keys_.front().isString();
-  const c10::TypePtr key_type = text ? c10::TypePtr(c10::StringType::get()) : c10::IntType::get();
-  return graph.insertNode(graph.createDict(key_type, shared(types), keys, values))->output();
+  return graph.insertNode(graph.createDict(key_type(), shared(types), keys, values))->output();
 }
 
 }  // namespace sightglass::detail

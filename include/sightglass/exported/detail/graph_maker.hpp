@@ -11,17 +11,10 @@
 #include "sightglass/exported/detail/call_tree.hpp"
 #include "sightglass/exported/detail/graph_values.hpp"
 #include "sightglass/exported/detail/json.hpp"
+#include "sightglass/exported/detail/size_reads.hpp"
 
 /// From the flat graph of an exported program to TorchScript's graphs, one for each call of a module.
 namespace sightglass::detail {
-
-/// Where a graph's values are made and last used, by the number of the operation.
-struct ValueUses {
-  explicit ValueUses(const Json& graph);
-
-  std::map<std::string, size_t> made, last;
-  std::map<std::string, size_t> needed;  ///< the last use that is more than a question for its size
-};
 
 /// Puts the operations of one of the program's graphs at the insertion point of a graph of TorchScript.
 class GraphMaker {

@@ -8,23 +8,10 @@
 
 #include "sightglass/exported/detail/higher_order.hpp"
 #include "sightglass/exported/detail/insert_operation.hpp"
-#include "sightglass/exported/detail/size_reads.hpp"
 #include "sightglass/inline.hpp"
 #include "sightglass/weights/detail/file_reader.hpp"
 
 namespace sightglass::detail {
-
-SIGHTGLASS_INLINE ValueUses::ValueUses(const Json& graph) {
-  const Json& nodes = graph.at("nodes");
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    for (const Json& input : nodes[i].at("inputs"))
-      for (const std::string& name : names_in(input.at("arg"))) (reads_size(nodes[i]) ? last : needed)[name] = i;
-    for (const std::string& name : names_in(nodes[i].at("outputs")))
-      TORCH_CHECK(made.emplace(name, i).second, "is damaged: its program makes \"", name, "\" twice");
-  }
-  for (const std::string& name : names_in(graph.at("outputs"))) needed[name] = nodes.size();
-  for (const auto& [name, use] : needed) last[name] = std::max(last[name], use);
-}
 
 SIGHTGLASS_INLINE void GraphMaker::make() { make(call_tree(source_.at("nodes"), values_.parts().modules)); }
 

@@ -177,22 +177,22 @@ SIGHTGLASS_INLINE std::vector<jit::Value*> Program::take_inputs(jit::Graph& grap
   TORCH_CHECK(takes.parts().size() == 2, "is damaged: its call specification has no arguments");
   const std::vector<std::string> names = argument_names(takes);
   std::vector<jit::Value*> leaves;
-  std::vector<std::pair<const CallSpec*, jit::Value*>> arguments;
+  struct Argument {
+    const CallSpec& spec;
+    jit::Value* value;
+    std::vector<c10::TypePtr> types;  // of its leaves
+  };
+  std::vector<Argument> arguments;
   size_t leaf = 0;
   for (const CallSpec& part : takes.parts()) {
     for (const CallSpec& argument : part.parts()) {
       std::vector<c10::TypePtr> types;
       for (size_t i = 0; i < argument.leaves(); ++i) types.push_back(inputs_.at(leaf++).type);
       jit::Value* const value = graph.addInput(names.at(arguments.size()))->setType(argument.type(types));
-      arguments.emplace_back(&argument, value);
+      arguments.push_back({argument, value, std::move(types)});
     }
   }
-  leaf = 0;
-  for (const auto& [argument, value] : arguments) {
-    std::vector<c10::TypePtr> types;
-    for (size_t i = 0; i < argument->leaves(); ++i) types.push_back(inputs_.at(leaf++).type);
-    argument->unpack(graph, value, leaves, types);
-  }
+  for (const Argument& argument : arguments) argument.spec.unpack(graph, argument.value, leaves, argument.types);
   SizeChecks checks(json_.at("range_constraints"));
   for (size_t i = 0; i < leaves.size(); ++i) {
     if (inputs_[i].is_fixed) check_fixed(graph, leaves[i], inputs_[i]);

@@ -30,21 +30,20 @@ inline void add_open_sizes(const Json& graph, const std::string& name,
   }
 }
 
-/// By name, the last operation that needs more of a tensor than its size.
-inline std::map<std::string, size_t> last_needs(const Json& graph) {
-  std::map<std::string, size_t> last;
+SIGHTGLASS_INLINE ValueUses::ValueUses(const Json& graph) {
   const Json& nodes = graph.at("nodes");
   for (size_t i = 0; i < nodes.size(); ++i) {
-    if (reads_size(nodes[i])) continue;
     for (const Json& input : nodes[i].at("inputs"))
-      for (const std::string& name : names_in(input.at("arg"))) last[name] = i;
+      for (const std::string& name : names_in(input.at("arg"))) (reads_size(nodes[i]) ? last : needed)[name] = i;
+    for (const std::string& name : names_in(nodes[i].at("outputs")))
+      TORCH_CHECK(made.emplace(name, i).second, "is damaged: its program makes \"", name, "\" twice");
   }
-  for (const std::string& name : names_in(graph.at("outputs"))) last[name] = nodes.size();
-  return last;
+  for (const std::string& name : names_in(graph.at("outputs"))) needed[name] = nodes.size();
+  for (const auto& [name, use] : needed) last[name] = std::max(last[name], use);
 }
 
 SIGHTGLASS_INLINE void settle_size_reads(Json& graph) {
-  const std::map<std::string, size_t> last = last_needs(graph);
+  const ValueUses uses(graph);
   std::map<std::string, std::vector<OpenSize>> open_sizes;
   for (const std::string& name : names_in(graph.at("inputs"))) add_open_sizes(graph, name, open_sizes);
   Json& nodes = graph.at("nodes");
@@ -54,8 +53,8 @@ SIGHTGLASS_INLINE void settle_size_reads(Json& graph) {
       continue;
     }
     const auto is_needed = [&](const std::string& name) {
-      const auto need = last.find(name);
-      return need != last.end() && need->second > i;
+      const auto need = uses.needed.find(name);
+      return need != uses.needed.end() && need->second > i;
     };
     Json& read = nodes[i].at("inputs").at(0).at("arg").at("as_tensor").at("name");
     if (is_needed(read.get<std::string>())) continue;
