@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Exports small models of many kinds by this Python's torch, and writes beside each what it gives: outputs, activations, gradients, ten steps of SGD.
 
-fresh.py FOLDER; exits with 77 where this Python has no torch
+fresh.py FOLDER; exits with 77 where this Python has no torch. Written with PyTorch 2.5 to 2.14 in mind.
 """
 import inspect
+import io
 import os
+import shutil
 import sys
 import warnings
+import zipfile
 
 try:
     import torch
@@ -144,7 +147,7 @@ class Training(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv, self.norm, self.head = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Linear(6, 3)
+        self.conv, self.norm, self.head = nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.Linear(6, 3)
 
     def forward(self, x):
         return self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
@@ -172,6 +175,33 @@ def loss_of(outputs):
     return sum((o * torch.linspace(-1, 1, o.numel(), dtype=o.dtype).view(o.shape)).sum() for o in flat(outputs))
 
 
+def write_older_layouts(folder, name):
+    """The program in the layouts of PyTorch 2.8 and 2.7, which names tied weights alike."""
+    path = f"{folder}/{name}.pt2"
+    program = torch.export.load(path)
+    saved = io.BytesIO()
+    torch.save(program.state_dict, saved)
+    with zipfile.ZipFile(path) as archive:
+        text = next(archive.read(n) for n in archive.namelist() if n.endswith("models/model.json"))
+    none = io.BytesIO()
+    torch.save({}, none)
+    with zipfile.ZipFile(f"{folder}/{name}_2.8.pt2", "w") as archive:
+        archive.writestr(f"{name}/archive_format", "pt2")
+        archive.writestr(f"{name}/byteorder", "little")
+        archive.writestr(f"{name}/models/model.json", text)
+        archive.writestr(f"{name}/data/weights/model.pt", saved.getvalue())
+        archive.writestr(f"{name}/data/constants/model.pt", none.getvalue())
+    with zipfile.ZipFile(f"{folder}/{name}_2.7.pt2", "w") as archive:
+        told = '"parameter_name": "mix.weight"'
+        assert text.decode().count(told) == 1
+        archive.writestr("serialized_exported_program.json", text.decode().replace(told, '"parameter_name": "again.weight"'))
+        archive.writestr("serialized_state_dict.pt", saved.getvalue())
+        archive.writestr("serialized_constants.pt", none.getvalue())
+        archive.writestr("version", "8.7")
+    for layout in "2.8", "2.7":
+        shutil.copy(f"{folder}/{name}.facts", f"{folder}/{name}_{layout}.facts")
+
+
 def main(folder):
     os.makedirs(folder, exist_ok=True)
     torch.set_num_threads(1)
@@ -189,6 +219,12 @@ def main(folder):
             print(f"{name}: torch.export refuses: {str(error).splitlines()[0]}", file=sys.stderr)
             continue
         torch.export.save(program, f"{folder}/{name}.pt2")
+        try:
+            torch.export.save(program.run_decompositions(), f"{folder}/{name}_core.pt2")
+            forms = [name, f"{name}_core"]
+        except Exception as error:
+            print(f"{name}: run_decompositions refuses: {str(error).splitlines()[0]}", file=sys.stderr)
+            forms = [name]
         facts = {}
         for i, t in enumerate(flat((args, kwargs))):
             facts[f"in.{i}"] = t.detach().clone()
@@ -215,8 +251,11 @@ def main(folder):
             loss_of(model(*args, **kwargs)).backward()
             optimiser.step()
         facts.update({f"after.{n}": t.detach().clone() for n, t in model.state_dict().items()})
-        torch.save({k: v.contiguous() for k, v in facts.items()}, f"{folder}/{name}.facts")
-        print(name)
+        for form in forms:
+            torch.save({k: v.contiguous() for k, v in facts.items()}, f"{folder}/{form}.facts")
+            print(form)
+        if name == "two_inputs" and tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 9):
+            write_older_layouts(folder, name)
 
 
 main(sys.argv[1])

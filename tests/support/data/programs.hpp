@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <nlohmann/json.hpp>
+#include <sightglass/exported/exported_program.hpp>
 
 #include <string>
 #include <utility>
@@ -135,5 +136,10 @@ struct ProgramFile {
     return zip_of(records);
   }
 };
+
+inline sightglass::ExportedProgram load(const ProgramFile& file) {
+  const Folder folder;
+  return sightglass::ExportedProgram::load(write_bytes(folder / "net.pt2", file.bytes()));
+}
 
 }  // namespace support

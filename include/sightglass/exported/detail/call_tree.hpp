@@ -35,7 +35,9 @@ struct CallTree {
 
 /// The calls in a graph's operations. What is told to lie in no call at all (sizes that the export adds), and sizes
 /// that a module asks for amid a call of another one, belong to the calls around them.
-CallTree call_tree(const Json& nodes, const std::set<std::string>& modules);
+/// @param are_numbered whether each call has a key of its own, as PyTorch 2.6 and later write them; otherwise calls of
+/// one module that follow each other cannot be told apart, and their operations belong to the call around them
+CallTree call_tree(const Json& nodes, const std::set<std::string>& modules, bool are_numbered);
 
 }  // namespace sightglass::detail
 

@@ -72,6 +72,45 @@ inline void settle_sizes(const Json& nodes, std::vector<Calls>& calls) {
   }
 }
 
+/// Whether operations are the same ones over and over, in the same modules. `depth` calls are around them all.
+inline bool are_repeated(const Json& nodes, const std::vector<Calls>& calls, size_t begin, size_t end, size_t depth) {
+  std::vector<std::string> told;
+  for (size_t i = begin; i < end; ++i) {
+    if (gives_sizes(nodes[i])) continue;
+    told.push_back(nodes[i].at("target").get<std::string>());
+    for (size_t inner = depth; inner < calls[i].size(); ++inner) told.back() += " " + calls[i][inner].path;
+  }
+  for (size_t part = 1; part <= told.size() / 2; ++part) {
+    if (told.size() % part != 0) continue;
+    if (std::equal(told.begin() + static_cast<std::ptrdiff_t>(part), told.end(), told.begin())) return true;
+  }
+  return false;
+}
+
+/// The operations from `begin` on that lie in one call at this depth.
+inline size_t end_of_call(const std::vector<Calls>& calls, size_t begin, size_t end, size_t depth) {
+  size_t i = begin;
+  while (i < end && calls[i].size() > depth && calls[i][depth].key == calls[begin][depth].key) ++i;
+  return i;
+}
+
+/// Takes out calls that may be several in one.
+inline void drop_merged(const Json& nodes, std::vector<Calls>& calls, size_t begin, size_t end, size_t depth) {
+  while (begin < end) {
+    if (calls[begin].size() <= depth) {
+      ++begin;
+      continue;
+    }
+    const size_t behind = end_of_call(calls, begin, end, depth);
+    if (are_repeated(nodes, calls, begin, behind, depth + 1)) {
+      for (size_t i = begin; i < behind; ++i) calls[i].erase(calls[i].begin() + static_cast<std::ptrdiff_t>(depth));
+    } else {
+      drop_merged(nodes, calls, begin, behind, depth + 1);
+      begin = behind;
+    }
+  }
+}
+
 inline void add_calls(CallTree& tree, const std::vector<Calls>& calls, size_t depth) {
   for (size_t i = tree.begin; i < tree.end;) {
     if (calls[i].size() <= depth) {
@@ -81,17 +120,17 @@ inline void add_calls(CallTree& tree, const std::vector<Calls>& calls, size_t de
     auto inner = std::make_unique<CallTree>();
     inner->call = calls[i][depth];
     inner->begin = i;
-    while (i < tree.end && calls[i].size() > depth && calls[i][depth].key == inner->call.key) ++i;
-    inner->end = i;
+    i = inner->end = end_of_call(calls, i, tree.end, depth);
     add_calls(*inner, calls, depth + 1);
     tree.items.emplace_back(std::move(inner));
   }
 }
 
-SIGHTGLASS_INLINE CallTree call_tree(const Json& nodes, const std::set<std::string>& modules) {
+SIGHTGLASS_INLINE CallTree call_tree(const Json& nodes, const std::set<std::string>& modules, bool are_numbered) {
   std::vector<Calls> calls;
   for (const Json& node : nodes) calls.push_back(calls_of(node, modules));
   settle_sizes(nodes, calls);
+  if (!are_numbered) drop_merged(nodes, calls, 0, calls.size(), 0);
   CallTree tree;
   tree.end = nodes.size();
   add_calls(tree, calls, 0);

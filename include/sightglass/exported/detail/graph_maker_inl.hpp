@@ -13,7 +13,10 @@
 
 namespace sightglass::detail {
 
-SIGHTGLASS_INLINE void GraphMaker::make() { make(call_tree(source_.at("nodes"), values_.parts().modules)); }
+SIGHTGLASS_INLINE void GraphMaker::make() {
+  const ProgramParts& parts = values_.parts();
+  make(call_tree(source_.at("nodes"), parts.modules, parts.calls_are_numbered));
+}
 
 SIGHTGLASS_INLINE void GraphMaker::make(const CallTree& calls) {
   for (const CallTree::Item& item : calls.items) {
@@ -87,17 +90,20 @@ SIGHTGLASS_INLINE std::vector<std::string> GraphMaker::inputs_of(const CallTree&
 }
 
 SIGHTGLASS_INLINE std::vector<std::string> GraphMaker::outputs_of(const CallTree& call) const {
-  std::vector<std::string> outputs, only_sized;  // what the module gives comes first
+  std::vector<std::string> outputs, others;  // what the module gives comes first
+  const auto is_used = [&](const std::map<std::string, size_t>& uses, const std::string& name) {
+    const auto use = uses.find(name);
+    return use != uses.end() && use->second >= call.end;
+  };
   for (size_t i = call.begin; i < call.end; ++i) {
     for (const std::string& name : names_in(source_.at("nodes").at(i).at("outputs"))) {
-      const auto is_used = [&](const std::map<std::string, size_t>& uses) {
-        const auto use = uses.find(name);
-        return use != uses.end() && use->second >= call.end;
-      };
-      if (is_used(uses_->last)) (is_used(uses_->needed) ? outputs : only_sized).push_back(name);
+      if (!is_used(uses_->last, name)) continue;
+      const bool is_only_written =
+          uses_->last.at(name) == source_.at("nodes").size() && values_.parts().written.values.count(name) != 0;
+      (is_used(uses_->needed, name) && !is_only_written ? outputs : others).push_back(name);
     }
   }
-  outputs.insert(outputs.end(), only_sized.begin(), only_sized.end());
+  outputs.insert(outputs.end(), others.begin(), others.end());
   return outputs;
 }
 

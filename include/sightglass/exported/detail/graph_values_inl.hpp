@@ -36,7 +36,9 @@ SIGHTGLASS_INLINE jit::Value* GraphValues::value(const std::string& name) {
   if (!tensor.constant.defined()) {
     const auto [path, last] = ModuleTree::split(tensor.name);
     TORCH_CHECK(ModuleTree::lies_in(path, path_), "is damaged: \"", tensor.name, "\" is out of reach");
-    return reached_[name] = attribute(path, last);
+    jit::Value* const read = attribute(path, last);
+    const bool changes = parts_.written.state.count(tensor.name) != 0;  // and a gradient needs it as it was
+    return reached_[name] = changes ? insert("aten::clone", {read}) : read;
   }
   jit::Module module = parts_.tree.at(path_);
   std::string last = ModuleTree::split(tensor.name).second;

@@ -15,6 +15,10 @@ namespace sightglass::detail {
 
 using Json = nlohmann::json;
 
+/// Reads what Python's `json` wrote: JSON, or with `Infinity`, `-Infinity` and `NaN` among its numbers, as programs of
+/// PyTorch 2.5 have it; those become text. Throws `nlohmann::json::exception`.
+Json parse_json(const std::string& text);
+
 /// The one member of a union: `{"as_int": 3}` is `as_int` and 3.
 std::pair<std::string, const Json&> member_of(const Json& of_several);
 

@@ -8,6 +8,30 @@
 
 namespace sightglass::detail {
 
+/// The text with quotes around the numbers that JSON does not have.
+inline std::string quote_numbers(const std::string& text) {
+  std::string quoted;
+  bool in_text = false;
+  for (size_t i = 0; i < text.size();) {
+    size_t length = 1;
+    for (const std::string number : {"-Infinity", "Infinity", "NaN"}) {
+      if (!in_text && text.compare(i, number.size(), number) == 0) length = number.size();
+    }
+    const bool is_number = length > 1;
+    if (in_text && text[i] == '\\') length = 2;
+    if (text[i] == '"') in_text = !in_text;
+    const std::string part = text.substr(i, length);
+    quoted += is_number ? '"' + part + '"' : part;
+    i += length;
+  }
+  return quoted;
+}
+
+SIGHTGLASS_INLINE Json parse_json(const std::string& text) {
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return json.is_discarded() ? Json::parse(quote_numbers(text)) : json;
+}
+
 SIGHTGLASS_INLINE std::pair<std::string, const Json&> member_of(const Json& of_several) {
   TORCH_CHECK(of_several.is_object(), "is damaged: its program has ", of_several.type_name(),
               " where one of several things is expected, such as {\"as_int\": 3}");

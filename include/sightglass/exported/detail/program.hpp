@@ -43,11 +43,13 @@ class Program {
 
   static Json checked(Json program);
   static std::set<std::string> modules_of(const Json& program);
+  static Written written_by(const Json& program);
   static std::map<std::string, std::string> types_of(const Json& program, const std::set<std::string>& modules);
 
   // ---- Tensors of the program, and inputs of the user's
   void add_inputs(ProgramArchive& archive);
   void add_state(const std::string& kind, const Json& spec, ProgramArchive& archive);
+  void add_tied_names(const ProgramArchive& archive);
   void add_input(const Json& given);
   void add_fixed(const std::string& name, const c10::IValue& value);
 

@@ -20,8 +20,8 @@ namespace sightglass::detail {
 /// The type that a file's number stands for. Throws for those that are not read.
 c10::ScalarType scalar_type_of(int64_t number);
 
-/// A `.pt2` file: the program as JSON, and tensors by name. Two layouts: that of PyTorch 2.8 and later, in folders, and
-/// the one before, in which the tensors are files of `torch.save`.
+/// A `.pt2` file: the program as JSON, and tensors by name. Three layouts: that of PyTorch 2.9 and later, in folders;
+/// that of 2.8, with a file of `torch.save` in each; the one before, such files and no folders.
 class ProgramArchive {
  public:
   /// @param model the name of one of several programs; empty: the only one, or the one called "model"
@@ -35,17 +35,21 @@ class ProgramArchive {
   /// A constant, or a buffer that the state dict does not have.
   at::Tensor constant(const std::string& name) { return tensor(constants_, name); }
 
+  /// The tensors that were read from the state dict, by each name that it has for them.
+  std::map<std::string, at::Tensor> read_weights() const;
+
  private:
   using View = std::tuple<std::string, c10::ScalarType, int64_t, std::vector<int64_t>, std::vector<int64_t>>;
   /// The tensors of one kind.
   struct Tensors {
     std::string folder;                                   // of their bytes
     std::optional<Json> config;                           // by name: where the bytes are, and what they mean
-    std::unique_ptr<TorchFile> saved;                     // in the older layout
+    std::unique_ptr<TorchFile> saved;                     // in the older layouts
     std::map<std::string, const PickledTensor*> pickled;  // by name
   };
 
   static FileReader& checked(FileReader& file);
+  static View view_of(const Tensors& tensors, const PickledTensor& pickled);
   /// The folder of the records, with its slash.
   std::string folder_of() const;
   std::string choose(const std::string& wanted) const;

@@ -55,7 +55,7 @@ SIGHTGLASS_INLINE FileReader& ProgramArchive::checked(FileReader& file) {
 SIGHTGLASS_INLINE Json ProgramArchive::program() {
   const std::string text = archive_.bytes(folder_ + program_);
   try {
-    return Json::parse(text);
+    return parse_json(text);
   } catch (const nlohmann::json::exception& error) {
     C10_THROW_ERROR(Error, c10::str("is damaged: ", program_, " is no JSON (", error.what(), ")"));
   }
@@ -98,9 +98,14 @@ SIGHTGLASS_INLINE std::string ProgramArchive::choose(const std::string& wanted) 
 SIGHTGLASS_INLINE void ProgramArchive::open_folders(const std::string& model) {
   program_ = "models/" + model + ".json";
   const auto open = [&](Tensors& tensors, const std::string& kind) {
-    tensors.folder = folder_ + "data/" + kind + "/";
-    const std::string config = tensors.folder + model + "_" + kind + "_config.json";
-    if (archive_.records().count(config) != 0) tensors.config = Json::parse(archive_.bytes(config)).at("config");
+    const std::string folder = "data/" + kind + "/";
+    const std::string config = folder_ + folder + model + "_" + kind + "_config.json";
+    if (archive_.records().count(config) == 0) {
+      open_saved(tensors, folder + model + ".pt");
+    } else {
+      tensors.folder = folder_ + folder;
+      tensors.config = Json::parse(archive_.bytes(config)).at("config");
+    }
   };
   open(weights_, "weights");
   open(constants_, "constants");
@@ -124,15 +129,26 @@ SIGHTGLASS_INLINE std::unique_ptr<TorchFile> ProgramArchive::saved_file(const st
   return std::make_unique<TorchFile>(FileReader(path_, archive_.begin(found), found.size));
 }
 
+SIGHTGLASS_INLINE ProgramArchive::View ProgramArchive::view_of(const Tensors& tensors, const PickledTensor& pickled) {
+  return {tensors.folder + pickled.storage->key, pickled.storage->dtype, pickled.offset, pickled.sizes,
+          pickled.strides};
+}
+
+SIGHTGLASS_INLINE std::map<std::string, at::Tensor> ProgramArchive::read_weights() const {
+  std::map<std::string, at::Tensor> read;
+  for (const auto& [name, pickled] : weights_.pickled) {
+    const auto found = views_.find(view_of(weights_, *pickled));
+    if (found != views_.end()) read.emplace(name, found->second);
+  }
+  return read;
+}
+
 SIGHTGLASS_INLINE at::Tensor ProgramArchive::tensor(Tensors& tensors, const std::string& name) {
   if (tensors.saved != nullptr) {
     const auto found = tensors.pickled.find(name);
     TORCH_CHECK(found != tensors.pickled.end(), "is damaged: it has no tensor \"", name, "\"");
-    const PickledTensor& pickled = *found->second;
-    const View view{tensors.folder + pickled.storage->key, pickled.storage->dtype, pickled.offset, pickled.sizes,
-                    pickled.strides};
-    at::Tensor& made = views_[view];
-    if (!made.defined()) made = tensors.saved->tensor(pickled);
+    at::Tensor& made = views_[view_of(tensors, *found->second)];
+    if (!made.defined()) made = tensors.saved->tensor(*found->second);
     return made;
   }
   const Json* const entry = tensors.config ? find(*tensors.config, name.c_str()) : nullptr;

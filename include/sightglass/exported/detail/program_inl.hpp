@@ -2,6 +2,7 @@
 
 #include "sightglass/exported/detail/program.hpp"
 
+#include <algorithm>
 #include <cctype>
 #include <set>
 #include <utility>
@@ -23,10 +24,20 @@ inline std::string plain_name(const std::string& name, size_t number) {
   return fits ? plain : "x" + std::to_string(number);
 }
 
+/// The buffer or parameter that a specification of this kind writes.
+inline std::string written_name(const std::string& kind, const Json& spec) {
+  return spec.at(kind == "buffer_mutation" ? "buffer_name" : "parameter_name").get<std::string>();
+}
+
 SIGHTGLASS_INLINE Program::Program(ProgramArchive& archive)
     : json_(checked(archive.program())),
       graph_(json_.at("graph_module").at("graph")),
-      parts_{modules_of(json_), ModuleTree(types_of(json_, modules_of(json_))), {}, "of an unknown version"},
+      parts_{modules_of(json_),
+             ModuleTree(types_of(json_, modules_of(json_))),
+             {},
+             "of an unknown version",
+             written_by(json_),
+             json_.at("schema_version").at("major").get<int64_t>() >= 8},
       module_(parts_.tree.at("")) {
   if (const Json* const version = find(json_, "torch_version")) parts_.version = version->get<std::string>();
   settle_size_reads(json_.at("graph_module").at("graph"));
@@ -63,6 +74,23 @@ SIGHTGLASS_INLINE std::set<std::string> Program::modules_of(const Json& program)
   return modules;
 }
 
+SIGHTGLASS_INLINE Written Program::written_by(const Json& program) {
+  Written written;
+  const Json& specs = program.at("graph_module").at("signature").at("output_specs");
+  for (const Json& spec : specs) {
+    const auto& [kind, held] = member_of(spec);
+    if (kind != "buffer_mutation" && kind != "parameter_mutation" && kind != "user_input_mutation") continue;
+    written.values.insert(held.at("arg").at("name").get<std::string>());
+    if (kind != "user_input_mutation") written.state.insert(written_name(kind, held));
+  }
+  for (const Json& spec : specs) {
+    const auto& [kind, held] = member_of(spec);
+    if (kind != "user_output" && kind != "loss_output") continue;
+    for (const std::string& name : names_in(held.at("arg"))) written.values.erase(name);
+  }
+  return written;
+}
+
 SIGHTGLASS_INLINE std::map<std::string, std::string> Program::types_of(const Json& program,
                                                                        const std::set<std::string>& modules) {
   std::map<std::string, std::string> types;
@@ -86,6 +114,7 @@ SIGHTGLASS_INLINE void Program::add_inputs(ProgramArchive& archive) {
       add_state(kind, held, archive);
     }
   }
+  add_tied_names(archive);
 }
 
 SIGHTGLASS_INLINE void Program::add_state(const std::string& kind, const Json& spec, ProgramArchive& archive) {
@@ -100,6 +129,8 @@ SIGHTGLASS_INLINE void Program::add_state(const std::string& kind, const Json& s
   }
   const auto name = spec.at(kind + "_name").get<std::string>();
   const bool persistent = kind == "parameter" || spec.value("persistent", true);
+  parts_.state[placeholder] = {name, at::Tensor()};
+  if (parameters_.contains(name) || buffers_.contains(name)) return;  // tied
   at::Tensor tensor = persistent ? archive.weight(name) : archive.constant(name);
   if (kind == "parameter") {
     const Json* const meta = find(graph_.at("tensor_values"), placeholder.c_str());
@@ -110,7 +141,18 @@ SIGHTGLASS_INLINE void Program::add_state(const std::string& kind, const Json& s
   (kind == "parameter" ? parameters_ : buffers_).insert(name, tensor);
   if (persistent) persistent_.insert(name, tensor);
   parts_.tree.add(name, tensor, kind == "parameter");
-  parts_.state[placeholder] = {name, at::Tensor()};
+}
+
+// Up to PyTorch 2.7 the program has one name for tied weights, and the state dict all.
+SIGHTGLASS_INLINE void Program::add_tied_names(const ProgramArchive& archive) {
+  for (const auto& [name, tensor] : archive.read_weights()) {
+    if (persistent_.contains(name)) continue;
+    const bool is_parameter = std::any_of(parameters_.begin(), parameters_.end(),
+                                          [&](const auto& item) { return item.value().is_same(tensor); });
+    (is_parameter ? parameters_ : buffers_).insert(name, tensor);
+    persistent_.insert(name, tensor);
+    parts_.tree.add(name, tensor, is_parameter);
+  }
 }
 
 SIGHTGLASS_INLINE void Program::add_input(const Json& given) {
@@ -230,8 +272,7 @@ SIGHTGLASS_INLINE void Program::write(GraphValues& values, const Json& spec) {
   const auto& [kind, held] = member_of(spec);
   jit::Value* into = nullptr;
   if (kind == "buffer_mutation" || kind == "parameter_mutation") {
-    const auto name = held.at(kind == "buffer_mutation" ? "buffer_name" : "parameter_name").get<std::string>();
-    const auto [path, last] = ModuleTree::split(name);
+    const auto [path, last] = ModuleTree::split(written_name(kind, held));
     into = values.attribute(path, last);
   } else if (kind == "user_input_mutation") {
     into = input_values_.at(held.at("user_input_name").get<std::string>());
