@@ -18,9 +18,9 @@ namespace support {
 
 /// What a model's file says of itself beside the model: Ultralytics' exports have a `config.txt`.
 struct FileNotes {
-  std::string task;                         // "detect", "segment", "classify", ...; empty: the file does not say
-  int64_t height = 0, width = 0;            // of the input; 0: the file does not say
-  int64_t only_height = 0, only_width = 0;  // of the only input that an exported program takes
+  std::string task;                               // "detect", "segment", "classify", ...; empty: the file does not say
+  int64_t height = 0, width = 0;                  // of the input; 0: the file does not say
+  int64_t example_height = 0, example_width = 0;  // of the input that a program was exported with
   std::vector<int64_t> shape;       // of the input, [N, C, H, W], where the file tells it so, as YOLOv5's exports do
   std::vector<std::string> labels;  // of the classes, by number
 
@@ -110,8 +110,8 @@ inline bool is_torchvision_detector(const torch::jit::Module& model) {
 
 inline FileNotes notes_in(const ModelFile& file) {
   FileNotes notes = notes_of(file.module, file.config);
-  notes.only_height = file.height;
-  notes.only_width = file.width;
+  notes.example_height = file.height;
+  notes.example_width = file.width;
   return notes;
 }
 
@@ -130,9 +130,9 @@ inline FilePreparation preparation_in(const torch::jit::Module& model, const Fil
     found.source = source;
   };
   if (is_torchvision_detector(model)) as_it_is(Fit::own_size, "torchvision's detectors");
-  if (notes.only_height > 0) {
-    found.wanted.height = notes.only_height;
-    found.wanted.width = notes.only_width;
+  if (notes.example_height > 0) {
+    found.wanted.height = notes.example_height;
+    found.wanted.width = notes.example_width;
   }
   if (notes.height == 0) return found;
   found.wanted.height = notes.height;

@@ -23,7 +23,7 @@ namespace support {
 struct ModelFile {
   torch::jit::Module module;
   std::string config = {};        ///< the text of its `config.txt`
-  int64_t height = 0, width = 0;  ///< of the only pictures that it takes; 0: it takes others too, or does not say
+  int64_t height = 0, width = 0;  ///< of the pictures that it was exported with; 0: it does not say
 };
 
 namespace detail {
@@ -100,7 +100,7 @@ inline ModelFile read_program(const std::string& path) {
   sightglass::ExportedProgram program = sightglass::ExportedProgram::load(path);
   program.eval();
   ModelFile read{program};
-  const auto& sizes = program.input_sizes();
+  const auto& sizes = program.example_sizes();
   if (!sizes.empty() && sizes.front().size() == 4 && sizes.front()[2] > 0 && sizes.front()[3] > 0) {
     read.height = sizes.front()[2];
     read.width = sizes.front()[3];

@@ -53,7 +53,7 @@ TEST_CASE("a model file of another kind is named as what it is, with what to do"
     CHECK_THAT(complaint(bytes), !ContainsSubstring("\n") && !ContainsSubstring("miniz"));
 }
 
-TEST_CASE("an exported program is read, with the size of the only pictures that it takes", "[model_file]") {
+TEST_CASE("an exported program is read, with the size of the pictures that it was exported with", "[model_file]") {
   const Folder folder;
   support::ProgramFile program;
   program.nodes = {support::node("aten.mean.dim", {{"self", support::tensor("x")}, {"dim", {{"as_ints", {2, 3}}}}},
@@ -66,6 +66,10 @@ TEST_CASE("an exported program is read, with the size of the only pictures that 
   program.x_sizes[2] = support::symbol("Symbol('s0')");
   const support::ModelFile open = support::read_model(write_bytes(folder / "open.pt2", program.bytes()));
   CHECK(open.height == 0);
+  program.x_sizes[2] = support::symbol("Symbol('s0')", 40);
+  const support::ModelFile shown = support::read_model(write_bytes(folder / "shown.pt2", program.bytes()));
+  CHECK(shown.height == 40);
+  CHECK(shown.width == 30);
 }
 
 TEST_CASE("an operator that LibTorch lacks is named, with whose it is", "[model_file]") {

@@ -45,6 +45,8 @@ TEST_CASE("an exported program runs, has layers and names of its weights", "[exp
   // relu: 0 2 3; 1 0 0.5. Rows of the weight: 0 1 2; 3 4 5.
   CHECK(program.forward({x}).toTensor().allclose(at::tensor({9.0f, 24.0f, 2.0f, 6.5f}).view({2, 2})));
   CHECK(program.layers() == std::vector<std::string>{"block", "block.act", "fc"});
+  CHECK_THROWS_WITH(sg::layer(program, "block.drop"), ContainsSubstring("no such submodule of the exported program, "
+                                                                        "which lacks those that ran no operation"));
   CHECK(program.version() == "2.13.0");
   CHECK(program.named_parameters().keys() == std::vector<std::string>{"fc.weight", "fc.bias"});
   CHECK(program.named_parameters()["fc.bias"].requires_grad());
@@ -146,10 +148,12 @@ TEST_CASE("a program of a fixed batch is run part by part where a method or a me
   for (const int64_t batch : {1, 2}) {
     file.x_sizes = support::sizes({batch, 3, 8, 8});
     const sg::Model fixed(load(file));
-    file.x_sizes[0] = support::symbol("Symbol('s0')");
+    file.x_sizes[0] = support::symbol("Symbol('s0')", 16);
+    CHECK(load(file).example_sizes().front() == std::vector<int64_t>{16, 3, 8, 8});
     const sg::Model open(load(file));
     CHECK(fixed.fixed_batch() == batch);
     CHECK(open.fixed_batch() == 0);
+    CHECK(load(file).input_sizes().front() == std::vector<int64_t>{-1, 3, 8, 8});
     const at::Tensor x = at::rand({batch, 3, 8, 8});
     const auto same = [&](const auto& method) {
       return sg::explain(fixed, x, "conv", method)

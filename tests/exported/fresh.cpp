@@ -25,21 +25,7 @@ double error_of(const at::Tensor& got, const at::Tensor& wanted) {
   return difference == 0 ? 0 : difference / scale;
 }
 
-std::vector<at::Tensor> flat(const c10::IValue& value) {
-  std::vector<at::Tensor> all;
-  const auto add = [&](const c10::IValue& part) {
-    const std::vector<at::Tensor> more = flat(part);
-    all.insert(all.end(), more.begin(), more.end());
-  };
-  if (value.isTensor()) {
-    all.push_back(value.toTensor());
-  } else if (value.isTuple()) {
-    for (const c10::IValue& part : value.toTupleRef().elements()) add(part);
-  } else if (value.isGenericDict()) {
-    for (const auto& item : value.toGenericDict()) add(item.value());
-  }
-  return all;
-}
+std::vector<at::Tensor> flat(const c10::IValue& value) { return sg::detail::flat_tensors({value}); }
 
 /// The facts under `kind.`, in order.
 std::vector<std::pair<std::string, at::Tensor>> facts_of(const sg::StateDict& facts, const std::string& kind) {

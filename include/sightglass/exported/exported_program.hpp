@@ -40,6 +40,8 @@ class ExportedProgram : public torch::jit::Module {
 
   /// The sizes of the tensors that it takes, in order; -1 where the export has left one open.
   const std::vector<std::vector<int64_t>>& input_sizes() const { return input_sizes_; }
+  /// The same of the inputs that it was exported with; -1 where the file does not tell an open one.
+  const std::vector<std::vector<int64_t>>& example_sizes() const { return example_sizes_; }
 
   /// The PyTorch that wrote the file, such as "2.13.0".
   const std::string& version() const { return version_; }
@@ -69,8 +71,12 @@ class ExportedProgram : public torch::jit::Module {
  private:
   ExportedProgram() = default;
 
+  /// Puts what is made of a parameter's or buffer's tensor in its place.
+  template <class Made>
+  void replace_tensors(const Made& made);
+
   std::vector<std::string> layers_;
-  std::vector<std::vector<int64_t>> input_sizes_;
+  std::vector<std::vector<int64_t>> input_sizes_, example_sizes_;
   std::string version_;
   StateDict parameters_, buffers_, state_;
   bool training_ = false;

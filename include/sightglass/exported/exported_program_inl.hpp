@@ -19,7 +19,8 @@ SIGHTGLASS_INLINE ExportedProgram ExportedProgram::load(const std::string& path,
     ExportedProgram made;
     static_cast<torch::jit::Module&>(made) = program.module();
     made.layers_ = program.layers();
-    made.input_sizes_ = program.input_sizes();
+    made.input_sizes_ = program.input_sizes(detail::whole_of);
+    made.example_sizes_ = program.input_sizes(detail::example_of);
     made.version_ = program.version();
     made.parameters_ = program.parameters();
     made.buffers_ = program.buffers();
@@ -32,23 +33,24 @@ SIGHTGLASS_INLINE ExportedProgram ExportedProgram::load(const std::string& path,
 
 SIGHTGLASS_INLINE StateDict ExportedProgram::state_dict() const { return state_; }
 
-SIGHTGLASS_INLINE void ExportedProgram::to(at::Device device) {
+template <class Made>
+void ExportedProgram::replace_tensors(const Made& made) {
   const detail::NoGraph no_graph;
+  for (const at::Tensor& tensor : parameters()) tensor.set_data(made(tensor));
+  for (const at::Tensor& tensor : buffers()) tensor.set_data(made(tensor));
+}
+
+SIGHTGLASS_INLINE void ExportedProgram::to(at::Device device) {
   for (torch::jit::Module part : modules()) {
     const std::string made = "exported_device";
     if (part.hasattr(made)) part.setattr(made, device);
   }
-  for (const at::Tensor& tensor : parameters()) tensor.set_data(tensor.to(device));
-  for (const at::Tensor& tensor : buffers()) tensor.set_data(tensor.to(device));
+  replace_tensors([&](const at::Tensor& tensor) { return tensor.to(device); });
 }
 
 SIGHTGLASS_INLINE void ExportedProgram::to(at::ScalarType dtype) {
-  const detail::NoGraph no_graph;
-  const auto convert = [&](const at::Tensor& tensor) {
-    if (at::isFloatingType(tensor.scalar_type())) tensor.set_data(tensor.to(dtype));
-  };
-  for (const at::Tensor& tensor : parameters()) convert(tensor);
-  for (const at::Tensor& tensor : buffers()) convert(tensor);
+  replace_tensors(
+      [&](const at::Tensor& tensor) { return at::isFloatingType(tensor.scalar_type()) ? tensor.to(dtype) : tensor; });
 }
 
 SIGHTGLASS_INLINE void ExportedProgram::to(at::Device device, at::ScalarType dtype) {

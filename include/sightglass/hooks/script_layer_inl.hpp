@@ -29,8 +29,11 @@ SIGHTGLASS_INLINE Place place_in_script(const torch::jit::Module& model, const s
   TORCH_CHECK(!names.empty(), "layer \"", name,
               "\": the TorchScript model has no submodules at all (torch::jit::freeze removes "
               "them); save it before freezing");
-  C10_THROW_ERROR(Error, c10::str("layer \"", name, "\": no such submodule of the TorchScript model; nearest: ",
-                                  nearest(name, names), "; sightglass::layers(model, input) lists them all"));
+  const bool is_exported = model.hasattr("exported_batch");
+  C10_THROW_ERROR(
+      Error, c10::str("layer \"", name, "\": no such submodule of the ",
+                      is_exported ? "exported program, which lacks those that ran no operation" : "TorchScript model",
+                      "; nearest: ", nearest(name, names), "; sightglass::layers(model, input) lists them all"));
 }
 
 }  // namespace sightglass::detail

@@ -24,6 +24,10 @@ inline Json sizes(const std::vector<int64_t>& fixed) {
   return all;
 }
 inline Json symbol(const std::string& text) { return {{"as_expr", {{"expr_str", text}}}}; }
+/// An open size, and what it was in the export's example.
+inline Json symbol(const std::string& text, int64_t example) {
+  return {{"as_expr", {{"expr_str", text}, {"hint", {{"as_int", example}}}}}};
+}
 inline Json meta(const Json& of_sizes, bool requires_grad = false) {
   return {{"dtype", 7},
           {"sizes", of_sizes},

@@ -31,6 +31,9 @@ double float_of(const Json& number);
 /// A whole number that `SymInt` tells, or a size; -1 where it is an expression.
 int64_t whole_of(const Json& size);
 
+/// The same, and of an expression what it was in the export's example; -1 where that is not told.
+int64_t example_of(const Json& size);
+
 /// The names of values in an argument, or in a list of outputs.
 std::vector<std::string> names_in(const Json& argument);
 

@@ -61,6 +61,12 @@ SIGHTGLASS_INLINE int64_t whole_of(const Json& size) {
   return number == nullptr ? -1 : number->get<int64_t>();
 }
 
+SIGHTGLASS_INLINE int64_t example_of(const Json& size) {
+  const Json* const expression = find(size, "as_expr");
+  const Json* const example = expression == nullptr ? nullptr : find(*expression, "hint");
+  return whole_of(example == nullptr ? size : *example);
+}
+
 inline void add_names(const Json& part, std::vector<std::string>& names, int depth) {
   TORCH_CHECK(depth < 16, "is damaged: an argument of its program has more levels than any operation takes");
   if (part.is_array()) {

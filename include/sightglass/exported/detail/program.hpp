@@ -25,7 +25,8 @@ class Program {
   const jit::Module& module() const { return module_; }
   const std::string& version() const { return parts_.version; }
   const std::vector<std::string>& layers() const { return parts_.tree.called(); }
-  std::vector<std::vector<int64_t>> input_sizes() const;
+  /// Of the user's inputs that are tensors: `whole_of` their sizes, or `example_of`.
+  std::vector<std::vector<int64_t>> input_sizes(int64_t (*size_of)(const Json& size)) const;
   /// By name: parameters, buffers, and those of both that Python's state dict has.
   const StateDict& parameters() const { return parameters_; }
   const StateDict& buffers() const { return buffers_; }
@@ -42,6 +43,7 @@ class Program {
   };
 
   static Json checked(Json program);
+  static ProgramParts parts_of(const Json& program);
   static std::set<std::string> modules_of(const Json& program);
   static Written written_by(const Json& program);
   static std::map<std::string, std::string> types_of(const Json& program, const std::set<std::string>& modules);

@@ -49,6 +49,7 @@ class ProgramArchive {
   };
 
   static FileReader& checked(FileReader& file);
+  static void expect_program(FileKind kind);
   static View view_of(const Tensors& tensors, const PickledTensor& pickled);
   /// The folder of the records, with its slash.
   std::string folder_of() const;

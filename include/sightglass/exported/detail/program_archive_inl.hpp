@@ -31,7 +31,9 @@ SIGHTGLASS_INLINE c10::ScalarType scalar_type_of(int64_t number) {
 }
 
 SIGHTGLASS_INLINE ProgramArchive::ProgramArchive(const std::string& path, const std::string& model)
-    : path_(path), file_(path), archive_(checked(file_)), folder_(folder_of()) {
+    : path_(path), file_(path), archive_(checked(file_)) {
+  expect_program(kind_of(archive_));
+  folder_ = folder_of();
   const std::string order = folder_ + "byteorder";
   TORCH_CHECK(archive_.records().count(order) == 0 || archive_.bytes(order) == "little",
               "was written on a big-endian machine; load and save it again in Python on this one");
@@ -46,10 +48,13 @@ SIGHTGLASS_INLINE ProgramArchive::ProgramArchive(const std::string& path, const 
 }
 
 SIGHTGLASS_INLINE FileReader& ProgramArchive::checked(FileReader& file) {
-  const FileKind kind = kind_of(file);
+  if (!ZipArchive::is_zip(file)) expect_program(kind_of(file));
+  return file;
+}
+
+SIGHTGLASS_INLINE void ProgramArchive::expect_program(FileKind kind) {
   TORCH_CHECK(kind == FileKind::exported_program, "is ", describe(kind),
               ", expected an exported program (.pt2), as torch.export.save writes it");
-  return file;
 }
 
 SIGHTGLASS_INLINE Json ProgramArchive::program() {

@@ -32,28 +32,22 @@ inline std::string written_name(const std::string& kind, const Json& spec) {
 SIGHTGLASS_INLINE Program::Program(ProgramArchive& archive)
     : json_(checked(archive.program())),
       graph_(json_.at("graph_module").at("graph")),
-      parts_{modules_of(json_),
-             ModuleTree(types_of(json_, modules_of(json_))),
-             {},
-             "of an unknown version",
-             written_by(json_),
-             json_.at("schema_version").at("major").get<int64_t>() >= 8},
+      parts_(parts_of(json_)),
       module_(parts_.tree.at("")) {
-  if (const Json* const version = find(json_, "torch_version")) parts_.version = version->get<std::string>();
   settle_size_reads(json_.at("graph_module").at("graph"));
   add_inputs(archive);
   make_forward();
-  const std::vector<std::vector<int64_t>> sizes = input_sizes();
-  if (!sizes.empty() && !sizes.front().empty() && sizes.front().front() > 0)  // `Model` reads it
-    module_.register_attribute("exported_batch", c10::IntType::get(), sizes.front().front());
+  const std::vector<std::vector<int64_t>> sizes = input_sizes(whole_of);
+  const int64_t batch = sizes.empty() || sizes.front().empty() ? 0 : std::max<int64_t>(sizes.front().front(), 0);
+  module_.register_attribute("exported_batch", c10::IntType::get(), batch);  // 0: open; `Model` and `layer` read it
 }
 
-SIGHTGLASS_INLINE std::vector<std::vector<int64_t>> Program::input_sizes() const {
+SIGHTGLASS_INLINE std::vector<std::vector<int64_t>> Program::input_sizes(int64_t (*size_of)(const Json& size)) const {
   std::vector<std::vector<int64_t>> all;
   for (const Input& input : inputs_) {
     if (input.meta == nullptr) continue;
     all.emplace_back();
-    for (const Json& size : input.meta->at("sizes")) all.back().push_back(whole_of(size));
+    for (const Json& size : input.meta->at("sizes")) all.back().push_back(size_of(size));
   }
   return all;
 }
@@ -65,6 +59,18 @@ SIGHTGLASS_INLINE Json Program::checked(Json program) {
   TORCH_CHECK(major <= newest, "is of a newer format (schema ", major, ", known is ", newest,
               "); save it with an older PyTorch, or take a newer sightglass");
   return program;
+}
+
+SIGHTGLASS_INLINE ProgramParts Program::parts_of(const Json& program) {
+  constexpr int64_t first_numbered = 8;  // PyTorch 2.6
+  const std::set<std::string> modules = modules_of(program);
+  const Json* const version = find(program, "torch_version");
+  return {modules,
+          ModuleTree(types_of(program, modules)),
+          {},
+          version == nullptr ? "of an unknown version" : version->get<std::string>(),
+          written_by(program),
+          program.at("schema_version").at("major").get<int64_t>() >= first_numbered};
 }
 
 SIGHTGLASS_INLINE std::set<std::string> Program::modules_of(const Json& program) {
