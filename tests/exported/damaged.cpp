@@ -3,6 +3,7 @@
 
 #include <sightglass/exported.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <random>
@@ -49,7 +50,12 @@ ProgramFile seed() {
       node("higher_order.cond",
            {{"", tensor("sum")}, {"", branch}, {"", branch}, {"", {{"as_tensors", Json::array({{{"name", "d"}}})}}}},
            {tensor("e")})};
-  file.outputs = {tensor("e")};
+  file.nodes.push_back(node("aten.add.Tensor", {{"self", tensor("b_fc.count")}, {"other", {{"as_int", 1}}}},
+                            {tensor("more")}, "block;block.fc@1"));
+  file.nodes.push_back(
+      node("aten.clamp.default", {{"self", tensor("e")}, {"min", {{"as_float", "-Infinity"}}}}, {tensor("f")}));
+  file.written = Json::array({{{"buffer_mutation", {{"arg", {{"name", "more"}}}, {"buffer_name", "fc.count"}}}}});
+  file.outputs = {tensor("f")};
   return file;
 }
 
@@ -89,7 +95,11 @@ Json other_value(std::mt19937& chance) {
   }
 }
 
-std::string damaged(const ProgramFile& file, std::mt19937& chance) {
+std::string damaged(ProgramFile file, std::mt19937& chance) {
+  constexpr std::array<support::Layout, 3> layouts{support::Layout::folders, support::Layout::files_in_folders,
+                                                   support::Layout::files};
+  file.layout = layouts.at(chance() % layouts.size());
+  file.schema = chance() % 4 == 0 ? 7 : 8;
   if (chance() % 4 != 0) {
     Json program = file.program();
     for (size_t changes = 1 + chance() % 3; changes > 0; --changes) {
@@ -99,7 +109,9 @@ std::string damaged(const ProgramFile& file, std::mt19937& chance) {
       else
         place = other_value(chance);
     }
-    return file.bytes(program.dump());
+    std::string text = program.dump();
+    if (chance() % 4 == 0) text.replace(chance() % text.size(), chance() % 4, "NaN");
+    return file.bytes(text);
   }
   std::string bytes = file.bytes();
   for (size_t changes = 1 + chance() % 4; changes > 0; --changes)
@@ -107,26 +119,40 @@ std::string damaged(const ProgramFile& file, std::mt19937& chance) {
   return chance() % 4 == 0 ? bytes.substr(0, chance() % bytes.size()) : bytes;
 }
 
+/// What is loaded runs, or throws.
+bool runs(sg::ExportedProgram& program) {
+  try {
+    program.forward({at::ones({2, 3})});
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 }  // namespace
 
-TEST_CASE("damaged exported programs are refused by an error that names the file") {
+TEST_CASE("damaged exported programs are refused by an error that names the file, or run") {
   const char* const seconds = std::getenv("SIGHTGLASS_FUZZ_SECONDS");
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds == nullptr ? 0 : std::atoi(seconds));
   const support::Folder folder;
   const ProgramFile file = seed();
-  REQUIRE_NOTHROW(sg::ExportedProgram::load(support::write_bytes(folder / "whole.pt2", file.bytes())));
+  sg::ExportedProgram whole = sg::ExportedProgram::load(support::write_bytes(folder / "whole.pt2", file.bytes()));
+  REQUIRE(runs(whole));
   std::mt19937 chance(seconds == nullptr ? 1 : static_cast<unsigned>(std::time(nullptr)));
-  size_t tried = 0, refused = 0;
+  size_t tried = 0, refused = 0, ran = 0;
   for (; tried < 300 || std::chrono::steady_clock::now() < end; ++tried) {
     const std::string path = support::write_bytes(folder / "damaged.pt2", damaged(file, chance));
     try {
-      sg::ExportedProgram::load(path);
+      sg::ExportedProgram program = sg::ExportedProgram::load(path);
+      ran += runs(program) ? 1 : 0;
     } catch (const c10::Error& error) {
       const std::string what = error.what_without_backtrace();
       if (what.find("damaged.pt2\": ") == std::string::npos) FAIL_CHECK("it does not name the file: " << what);
       ++refused;
     }
   }
-  std::cout << "measured: of " << tried << " damaged programs " << refused << " were refused" << std::endl;
+  std::cout << "measured: of " << tried << " damaged programs " << refused << " were refused, " << ran << " ran"
+            << std::endl;
   CHECK(refused > tried / 2);
+  CHECK(ran > tried / 100);
 }

@@ -9,6 +9,7 @@
 
 namespace sg = sightglass;
 using support::Json;
+using support::Layout;
 using support::load;
 using support::node;
 using support::ProgramFile;
@@ -239,6 +240,19 @@ TEST_CASE("numbers that JSON does not have are read, quoted or not", "[exported_
   CHECK(program.layers().at(1) == "NaN.Infinity");
 }
 
+TEST_CASE("files of all layouts are read", "[exported_program]") {
+  ProgramFile file = small();
+  file.constants = {{"lifted", at::full({2}, 0.5f)}};
+  file.nodes.push_back(
+      node("aten.add.Tensor", {{"self", tensor("linear")}, {"other", tensor("c_lifted")}}, {tensor("moved")}));
+  file.outputs = {tensor("moved")};
+  const at::Tensor x = at::tensor({-1.0f, 2.0f, 3.0f, 1.0f, -2.0f, 0.5f}).view({2, 3});
+  for (const auto layout : {Layout::folders, Layout::files_in_folders, Layout::files}) {
+    file.layout = layout;
+    CHECK(run(file, x).allclose(at::tensor({9.5f, 24.5f, 2.5f, 7.0f}).view({2, 2})));
+  }
+}
+
 TEST_CASE("a tensor under two names is one, and is trained as one", "[exported_program]") {
   ProgramFile file;
   const at::Tensor weight = at::rand({3, 3});
@@ -247,12 +261,27 @@ TEST_CASE("a tensor under two names is one, and is trained as one", "[exported_p
       node("aten.matmul.default", {{"self", tensor("x")}, {"other", tensor("p_a.weight")}}, {tensor("one")}, "a"),
       node("aten.matmul.default", {{"self", tensor("one")}, {"other", tensor("p_b.weight")}}, {tensor("two")}, "b")};
   file.outputs = {tensor("two")};
+  const auto check = [&](const std::string& bytes) {
+    const support::Folder folder;
+    sg::ExportedProgram program = sg::ExportedProgram::load(support::write_bytes(folder / "tied.pt2", bytes));
+    CHECK(program.named_parameters()["a.weight"].is_same(program.named_parameters()["b.weight"]));
+    CHECK(program.state_dict().size() == 2);
+    const at::Tensor x = at::rand({2, 3});
+    CHECK(program.forward({x}).toTensor().allclose(x.matmul(weight).matmul(weight)));
+    CHECK(program.layers() == std::vector<std::string>{"a", "b"});
+  };
   std::string bytes = file.bytes();
   const std::string second = "weights_1\"";  // the second name points to the first one's bytes
   bytes.replace(bytes.find("path_name\":\"weights_1\"") + 12, second.size(), "weights_0\"");
-  const support::Folder folder;
-  const auto program = sg::ExportedProgram::load(support::write_bytes(folder / "tied.pt2", bytes));
-  CHECK(program.named_parameters()["a.weight"].is_same(program.named_parameters()["b.weight"]));
+  check(bytes);
+
+  // Before PyTorch 2.8 the program has one name for both, and the state dict two.
+  file.layout = Layout::files;
+  std::string text = file.program().dump();
+  const std::string first = "\"parameter_name\":\"a.weight\"";
+  REQUIRE(text.find(first) != std::string::npos);
+  text.replace(text.find(first), first.size(), "\"parameter_name\":\"b.weight\"");
+  check(file.bytes(text));
 }
 
 TEST_CASE("branches and loops of a program run", "[exported_program]") {

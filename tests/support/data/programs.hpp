@@ -5,13 +5,14 @@
 #include <nlohmann/json.hpp>
 #include <sightglass/exported/exported_program.hpp>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "support/data/torch_files.hpp"
 
-/// Exported programs (.pt2) as PyTorch 2.8 and later write them, put together by hand.
+/// Exported programs (.pt2), put together by hand.
 namespace support {
 
 using Json = nlohmann::json;
@@ -56,6 +57,33 @@ inline Json node(const std::string& target, const std::vector<std::pair<std::str
           {"metadata", {{"nn_module_stack", calls}}}};
 }
 
+/// Where the tensors are.
+enum class Layout {
+  folders,           ///< bytes in folders, as of PyTorch 2.9
+  files_in_folders,  ///< a file of torch.save in each folder: 2.8
+  files              ///< 2.7 and before
+};
+
+/// What torch.save writes of these tensors, floats and int64; those of one storage share it.
+inline std::string saved(const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+  std::vector<const void*> storages;
+  std::vector<std::pair<std::string, std::string>> records{{"a/data.pkl", ""}, {"a/byteorder", "little"}};
+  std::string items;
+  for (const auto& [name, value] : tensors) {
+    const auto known = std::find(storages.begin(), storages.end(), value.data_ptr());
+    const std::string key = std::to_string(known - storages.begin());
+    if (known == storages.end()) {
+      storages.push_back(value.data_ptr());
+      records.emplace_back("a/data/" + key, std::string(static_cast<const char*>(value.data_ptr()), value.nbytes()));
+    }
+    const std::string type = value.scalar_type() == at::kLong ? "LongStorage" : "FloatStorage";
+    items +=
+        py_str(name) + py_tensor(py_storage(type, key, value.numel()), 0, value.sizes().vec(), value.strides().vec());
+  }
+  records.front().second = py_pickle(py_ordered_dict(items));
+  return zip_of(records);
+}
+
 /// A program of one input `x` and one output, unless it is changed.
 struct ProgramFile {
   Json x_sizes = sizes({2, 3});
@@ -69,6 +97,7 @@ struct ProgramFile {
   std::string out_spec = R"([1, {"type": null, "context": null, "children_spec": []}])";
   Json user_inputs = Json::array({tensor("x")});
   int64_t schema = 8;
+  Layout layout = Layout::folders;
 
   Json program() const {
     Json inputs = Json::array(), output_specs = written, values = {{"x", meta(x_sizes)}};
@@ -116,28 +145,41 @@ struct ProgramFile {
   }
 
   std::string bytes(const std::string& text = "") const {
-    std::vector<std::pair<std::string, std::string>> records{
-        {"net/archive_format", "pt2"},
-        {"net/byteorder", "little"},
-        {"net/models/model.json", text.empty() ? program().dump() : text}};
-    const auto add = [&](const std::string& kind, const std::vector<std::pair<std::string, at::Tensor>>& all) {
-      Json config = Json::object();
-      for (const auto& [name, value] : all) {
-        const std::string path = kind + "_" + std::to_string(config.size());
-        Json told = meta(sizes(value.sizes().vec()));
-        told["dtype"] = value.scalar_type() == at::kLong ? 5 : value.scalar_type() == at::kHalf ? 6 : 7;
-        for (const int64_t stride : value.strides()) told["strides"].push_back({{"as_int", stride}});
-        config[name] = {{"path_name", path}, {"is_param", true}, {"use_pickle", false}, {"tensor_meta", told}};
-        records.emplace_back("net/data/" + kind + "/" + path,
-                             std::string(static_cast<const char*>(value.data_ptr()), value.nbytes()));
-      }
-      records.emplace_back("net/data/" + kind + "/model_" + kind + "_config.json", Json{{"config", config}}.dump());
-    };
-    std::vector<std::pair<std::string, at::Tensor>> weights = parameters;
+    const std::string told = text.empty() ? program().dump() : text;
+    auto weights = parameters;
     weights.insert(weights.end(), buffers.begin(), buffers.end());
-    add("weights", weights);
-    add("constants", constants);
+    if (layout == Layout::files)
+      return zip_of({{"serialized_exported_program.json", told},
+                     {"serialized_state_dict.pt", saved(weights)},
+                     {"serialized_constants.pt", saved(constants)},
+                     {"version", "8.2"}});
+    Records records{{"net/archive_format", "pt2"}, {"net/byteorder", "little"}, {"net/models/model.json", told}};
+    if (layout == Layout::files_in_folders) {
+      records.emplace_back("net/data/weights/model.pt", saved(weights));
+      records.emplace_back("net/data/constants/model.pt", saved(constants));
+    } else {
+      add_bytes(records, "weights", weights);
+      add_bytes(records, "constants", constants);
+    }
     return zip_of(records);
+  }
+
+ private:
+  using Records = std::vector<std::pair<std::string, std::string>>;
+
+  static void add_bytes(Records& records, const std::string& kind,
+                        const std::vector<std::pair<std::string, at::Tensor>>& all) {
+    Json config = Json::object();
+    for (const auto& [name, value] : all) {
+      const std::string path = kind + "_" + std::to_string(config.size());
+      Json told = meta(sizes(value.sizes().vec()));
+      told["dtype"] = value.scalar_type() == at::kLong ? 5 : value.scalar_type() == at::kHalf ? 6 : 7;
+      for (const int64_t stride : value.strides()) told["strides"].push_back({{"as_int", stride}});
+      config[name] = {{"path_name", path}, {"is_param", true}, {"use_pickle", false}, {"tensor_meta", told}};
+      records.emplace_back("net/data/" + kind + "/" + path,
+                           std::string(static_cast<const char*>(value.data_ptr()), value.nbytes()));
+    }
+    records.emplace_back("net/data/" + kind + "/model_" + kind + "_config.json", Json{{"config", config}}.dump());
   }
 };
 
