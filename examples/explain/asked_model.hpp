@@ -235,6 +235,7 @@ class AskedModel {
 
   /// Of boxes: a map for each of the things found, from the run that found them.
   Run detect(const torch::Tensor& input) {
+    detector_->look_at(input);
     if (layers_.empty() && levels_.empty()) levels_ = detector_->levels(input);
     const sightglass::Pass pass(model_, input, layers_.empty() ? levels_ : layers_);
     Run run{torch::empty({1, 2}), {}};

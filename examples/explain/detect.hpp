@@ -35,6 +35,19 @@ class Detector {
   /// Of torchvision's detectors, what they found as `[1, K, 6]`: `sightglass::BoxLayout::suppressed`.
   const sightglass::Model& model() const { return model_; }
 
+  /// Finds out what the file does not say and an input shows; once. Where it tells no classes, the masks' prototypes
+  /// beside the boxes, `[N, M, H, W]`, tell how many columns are no classes but weights of masks.
+  void look_at(const torch::Tensor& input) {
+    if (std::exchange(has_looked_, true) || suppresses_itself_ || !notes_.labels.empty()) return;
+    const torch::NoGradGuard no_gradients;
+    const c10::IValue values = model_.values(input);
+    if (!values.isTuple()) return;
+    std::vector<int64_t> maps;
+    for (const c10::IValue& value : values.toTupleRef().elements())
+      if (value.isTensor() && value.toTensor().dim() == 4) maps.push_back(value.toTensor().size(1));
+    if (maps.size() == 1) prototypes_ = maps.front();
+  }
+
   /// So many of the things found are told of and explained, those of the highest scores.
   static constexpr size_t most = 10;
 
@@ -110,9 +123,9 @@ class Detector {
   /// How many columns stand behind the classes that the file tells of.
   int64_t mask_columns(const torch::Tensor& output, sightglass::BoxLayout layout) const {
     if (layout == sightglass::BoxLayout::suppressed) return output.size(2) - 6;
+    const int64_t columns = layout == sightglass::BoxLayout::class_columns ? output.size(1) - 4 : output.size(2) - 5;
     const auto classes = static_cast<int64_t>(notes_.labels.size());
-    if (classes == 0) return 0;
-    return layout == sightglass::BoxLayout::class_columns ? output.size(1) - 4 - classes : output.size(2) - 5 - classes;
+    return classes > 0 ? columns - classes : prototypes_ < columns ? prototypes_ : 0;
   }
 
   std::vector<sightglass::Layer> outputs_of_backbone(const torch::Tensor& input) const {
@@ -186,6 +199,8 @@ class Detector {
   FileNotes notes_;
   sightglass::DetectionOptions options_;
   sightglass::Model model_;
+  bool has_looked_ = false;
+  int64_t prototypes_ = 0;  // of masks; 0: none
 };
 
 }  // namespace support

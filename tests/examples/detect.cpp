@@ -203,6 +203,20 @@ TEST_CASE("masks behind the classes are no classes, in each layout", "[detect]")
   check(chosen, 1, 0.8);
 }
 
+TEST_CASE("where a file tells no classes, the masks' prototypes tell which columns are none", "[detect]") {
+  torch::jit::Module script = module_of("Masks", "");
+  script.register_buffer("table", torch::cat({torch::tensor({10.f, 10.f, 8.f, 8.f, 0.5f, 0.9f}), torch::full({3}, 7.f)})
+                                      .view({1, 9, 1})
+                                      .repeat({1, 1, 50}));
+  script.define("def forward(self, x):\n  return self.table + 0 * x.sum(), torch.ones([1, 3, 16, 16])\n");
+  Detector detector = Detector::of(script, sightglass::Model(script).output("0"), {}, Task::detect, 0.25).value();
+  detector.look_at(torch::ones({1, 3, 64, 64}));
+  const auto found = detector.found_in(script.attr("table").toTensor());
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].label == 1);
+  CHECK(found[0].score == Catch::Approx(0.9));
+}
+
 TEST_CASE("boxes with objectness are suppressed as YOLOv5 does it, at less overlap than others", "[detect]") {
   const Detector two_classes = detector_of(detector(), notes_of_classes({"a", "b"}));
   // 30 x 10 pixels each, 10 pixels apart: they share 20 of 40.
