@@ -13,26 +13,12 @@ using support::Layout;
 using support::load;
 using support::node;
 using support::ProgramFile;
+using support::run;
+using support::small_program;
 using support::tensor;
 
 namespace {
 
-at::Tensor run(const ProgramFile& file, const at::Tensor& x) { return load(file).forward({x}).toTensor(); }
-
-/// fc(relu(x)), the relu in a block.
-ProgramFile small() {
-  ProgramFile file;
-  file.parameters = {{"fc.weight", at::arange(6, at::kFloat).view({2, 3})}, {"fc.bias", at::ones({2})}};
-  file.nodes = {node("aten.relu.default", {{"self", tensor("x")}}, {tensor("relu")}, "block;block.act"),
-                node("aten.linear.default",
-                     {{"input", tensor("relu")}, {"weight", tensor("p_fc.weight")}, {"bias", tensor("p_fc.bias")}},
-                     {tensor("linear")}, "fc")};
-  file.outputs = {tensor("linear")};
-  return file;
-}
-
-const char* const two_leaves =
-    R"([1, {"type": "builtins.tuple", "context": "null", "children_spec": [{"type": "builtins.tuple", "context": "null", "children_spec": [{"type": "builtins.dict", "context": "[\"image\", \"mask\"]", "children_spec": [{"type": null, "context": null, "children_spec": []}, {"type": null, "context": null, "children_spec": []}]}]}, {"type": "builtins.dict", "context": "[]", "children_spec": []}]}])";
 const char* const with_keyword =
     R"([1, {"type": "builtins.tuple", "context": "null", "children_spec": [{"type": "builtins.tuple", "context": "null", "children_spec": [{"type": null, "context": null, "children_spec": []}]}, {"type": "builtins.dict", "context": "[\"mask\"]", "children_spec": [{"type": null, "context": null, "children_spec": []}]}]}])";
 const char* const dictionary_out =
@@ -41,7 +27,7 @@ const char* const dictionary_out =
 }  // namespace
 
 TEST_CASE("an exported program runs, has layers and names of its weights", "[exported_program]") {
-  sg::ExportedProgram program = load(small());
+  sg::ExportedProgram program = load(small_program());
   const at::Tensor x = at::tensor({-1.0f, 2.0f, 3.0f, 1.0f, -2.0f, 0.5f}).view({2, 3});
   // relu: 0 2 3; 1 0 0.5. Rows of the weight: 0 1 2; 3 4 5.
   CHECK(program.forward({x}).toTensor().allclose(at::tensor({9.0f, 24.0f, 2.0f, 6.5f}).view({2, 2})));
@@ -55,7 +41,7 @@ TEST_CASE("an exported program runs, has layers and names of its weights", "[exp
 }
 
 TEST_CASE("layers of an exported program are watched in the user's own calls", "[exported_program]") {
-  sg::ExportedProgram program = load(small());
+  sg::ExportedProgram program = load(small_program());
   const at::Tensor x = at::tensor({-1.0f, 2.0f, 3.0f, 1.0f, -2.0f, 0.5f}).view({2, 3});
   for (const bool ran_before : {false, true}) {
     if (ran_before) program.forward({x});
@@ -70,7 +56,7 @@ TEST_CASE("layers of an exported program are watched in the user's own calls", "
 }
 
 TEST_CASE("what an exported program trains is what the formula says", "[exported_program]") {
-  sg::ExportedProgram program = load(small());
+  sg::ExportedProgram program = load(small_program());
   const at::Tensor x = at::tensor({-1.0f, 2.0f, 3.0f, 1.0f, -2.0f, 0.5f}).view({2, 3});
   std::vector<at::Tensor> parameters;
   for (const auto& item : program.named_parameters()) parameters.push_back(item.value());
@@ -86,7 +72,7 @@ TEST_CASE("what an exported program trains is what the formula says", "[exported
 }
 
 TEST_CASE("weights are loaded over an exported program's", "[exported_program]") {
-  sg::ExportedProgram program = load(small());
+  sg::ExportedProgram program = load(small_program());
   sg::StateDict state;
   state.insert("fc.weight", at::ones({2, 3}));
   CHECK_THROWS_WITH(sg::load_state_dict(program, state), ContainsSubstring("missing in the file: \"fc.bias\""));
@@ -96,7 +82,7 @@ TEST_CASE("weights are loaded over an exported program's", "[exported_program]")
 }
 
 TEST_CASE("an exported program is saved as TorchScript, which LibTorch reads alone", "[exported_program]") {
-  const sg::ExportedProgram program = load(small());
+  const sg::ExportedProgram program = load(small_program());
   const support::Folder folder;
   program.save(folder / "net.pt");
   const at::Tensor x = at::rand({2, 3});
@@ -105,7 +91,7 @@ TEST_CASE("an exported program is saved as TorchScript, which LibTorch reads alo
 }
 
 TEST_CASE("a program's tensors are converted, and moved with what it makes", "[exported_program]") {
-  ProgramFile file = small();
+  ProgramFile file = small_program();
   file.nodes.push_back(
       node("aten.ones.default",
            {{"size", {{"as_ints", {2, 2}}}}, {"device", {{"as_device", {{"type", "cuda"}, {"index", 0}}}}}},
@@ -115,13 +101,13 @@ TEST_CASE("a program's tensors are converted, and moved with what it makes", "[e
   file.outputs = {tensor("add")};
   sg::ExportedProgram program = load(file);  // exported on a GPU, loaded on the CPU
   const at::Tensor x = at::rand({2, 3});
-  CHECK(program.forward({x}).toTensor().allclose(run(small(), x) + 1));
+  CHECK(program.forward({x}).toTensor().allclose(run(small_program(), x) + 1));
   program.to(at::kCPU, at::kDouble);
   CHECK(program.forward({x.to(at::kDouble)}).toTensor().scalar_type() == at::kDouble);
 }
 
 TEST_CASE("inputs that the export has fixed otherwise are refused by name", "[exported_program]") {
-  ProgramFile file = small();
+  ProgramFile file = small_program();
   file.x_sizes = Json::array({support::symbol("Symbol('s0', positive=True, integer=True)"), {{"as_int", 3}}});
   file.ranges = {{"s0", {{"min_val", 2}, {"max_val", 4}}}};
   sg::ExportedProgram program = load(file);
@@ -199,7 +185,7 @@ TEST_CASE("programs compute with sizes", "[exported_program]") {
 TEST_CASE("dictionaries go in and out of a program, and keyword arguments in", "[exported_program]") {
   ProgramFile file;
   file.user_inputs = Json::array({tensor("x"), tensor("m")});
-  file.in_spec = two_leaves;
+  file.in_spec = support::two_leaves;
   file.nodes = {node("aten.add.Tensor", {{"self", tensor("x")}, {"other", tensor("m")}}, {tensor("add")}),
                 node("aten.mul.Tensor", {{"self", tensor("x")}, {"other", {{"as_int", 3}}}}, {tensor("mul")})};
   file.outputs = {tensor("add"), tensor("mul"), tensor("x")};
@@ -216,72 +202,6 @@ TEST_CASE("dictionaries go in and out of a program, and keyword arguments in", "
   file.in_spec = with_keyword;
   sg::ExportedProgram named = load(file);
   CHECK(named.forward({x}, {{"mask", m}}).toGenericDict().at("sum").toTensor().equal(x + m));
-}
-
-TEST_CASE("numbers that JSON does not have are read, quoted or not", "[exported_program]") {
-  ProgramFile file;
-  file.nodes = {node("aten.clamp.default",
-                     {{"self", tensor("x")}, {"min", {{"as_float", "-Infinity"}}}, {"max", {{"as_float", 0.5}}}},
-                     {tensor("clamp")}, "NaN;NaN.Infinity"),
-                node("aten.nan_to_num.default", {{"self", tensor("clamp")}, {"nan", {{"as_float", "NaN"}}}},
-                     {tensor("same")}, "say \"NaN")};
-  file.outputs = {tensor("same")};
-  std::string text = file.program().dump();
-  const at::Tensor x = at::rand({2, 3});
-  CHECK(run(file, x).equal(x.clamp_max(0.5)));
-  for (const std::string number : {"-Infinity", "NaN"}) {  // as PyTorch 2.5 writes them
-    const size_t place = text.find(":\"" + number + "\"");
-    REQUIRE(place != std::string::npos);
-    text.replace(place, number.size() + 3, ":" + number);
-  }
-  const support::Folder folder;
-  sg::ExportedProgram program = sg::ExportedProgram::load(support::write_bytes(folder / "net.pt2", file.bytes(text)));
-  CHECK(program.forward({x}).toTensor().equal(x.clamp_max(0.5)));
-  CHECK(program.layers().at(1) == "NaN.Infinity");
-}
-
-TEST_CASE("files of all layouts are read", "[exported_program]") {
-  ProgramFile file = small();
-  file.constants = {{"lifted", at::full({2}, 0.5f)}};
-  file.nodes.push_back(
-      node("aten.add.Tensor", {{"self", tensor("linear")}, {"other", tensor("c_lifted")}}, {tensor("moved")}));
-  file.outputs = {tensor("moved")};
-  const at::Tensor x = at::tensor({-1.0f, 2.0f, 3.0f, 1.0f, -2.0f, 0.5f}).view({2, 3});
-  for (const auto layout : {Layout::folders, Layout::files_in_folders, Layout::files}) {
-    file.layout = layout;
-    CHECK(run(file, x).allclose(at::tensor({9.5f, 24.5f, 2.5f, 7.0f}).view({2, 2})));
-  }
-}
-
-TEST_CASE("a tensor under two names is one, and is trained as one", "[exported_program]") {
-  ProgramFile file;
-  const at::Tensor weight = at::rand({3, 3});
-  file.parameters = {{"a.weight", weight}, {"b.weight", weight}};
-  file.nodes = {
-      node("aten.matmul.default", {{"self", tensor("x")}, {"other", tensor("p_a.weight")}}, {tensor("one")}, "a"),
-      node("aten.matmul.default", {{"self", tensor("one")}, {"other", tensor("p_b.weight")}}, {tensor("two")}, "b")};
-  file.outputs = {tensor("two")};
-  const auto check = [&](const std::string& bytes) {
-    const support::Folder folder;
-    sg::ExportedProgram program = sg::ExportedProgram::load(support::write_bytes(folder / "tied.pt2", bytes));
-    CHECK(program.named_parameters()["a.weight"].is_same(program.named_parameters()["b.weight"]));
-    CHECK(program.state_dict().size() == 2);
-    const at::Tensor x = at::rand({2, 3});
-    CHECK(program.forward({x}).toTensor().allclose(x.matmul(weight).matmul(weight)));
-    CHECK(program.layers() == std::vector<std::string>{"a", "b"});
-  };
-  std::string bytes = file.bytes();
-  const std::string second = "weights_1\"";  // the second name points to the first one's bytes
-  bytes.replace(bytes.find("path_name\":\"weights_1\"") + 12, second.size(), "weights_0\"");
-  check(bytes);
-
-  // Before PyTorch 2.8 the program has one name for both, and the state dict two.
-  file.layout = Layout::files;
-  std::string text = file.program().dump();
-  const std::string first = "\"parameter_name\":\"a.weight\"";
-  REQUIRE(text.find(first) != std::string::npos);
-  text.replace(text.find(first), first.size(), "\"parameter_name\":\"b.weight\"");
-  check(file.bytes(text));
 }
 
 TEST_CASE("branches and loops of a program run", "[exported_program]") {
@@ -327,46 +247,4 @@ TEST_CASE("branches and loops of a program run", "[exported_program]") {
   file.nodes = {node("higher_order.map_impl", {{"", tensor("x")}}, {tensor("loop")})};
   CHECK_THROWS_WITH(load(file),
                     ContainsSubstring("torch.ops.higher_order.map_impl\": is an operation that holds graphs"));
-}
-
-TEST_CASE("what a file cannot be read for is said in one line with its name", "[exported_program]") {
-  const support::Folder folder;
-  const auto why = [&](const std::string& bytes) {
-    try {
-      sg::ExportedProgram::load(support::write_bytes(folder / "bad.pt2", bytes));
-    } catch (const c10::Error& error) {
-      return std::string(error.what_without_backtrace());
-    }
-    return std::string("loaded");
-  };
-  CHECK_THROWS_WITH(sg::ExportedProgram::load(folder / "none.pt2"), ContainsSubstring("none.pt2\": no such file"));
-  CHECK_THAT(why("text"), ContainsSubstring("is a text, expected an exported program"));
-  const std::string whole = small().bytes();
-  CHECK_THAT(why(whole.substr(0, whole.size() / 2)), ContainsSubstring("truncated"));
-  CHECK_THAT(why(small().bytes("{\"graph_module\": [")), ContainsSubstring("is no JSON"));
-  CHECK_THAT(why(small().bytes(std::string(200000, '['))), ContainsSubstring("is no JSON"));
-  CHECK_THAT(why(small().bytes("{}")), ContainsSubstring("schema_version"));
-
-  ProgramFile file = small();
-  file.schema = 9;
-  CHECK_THAT(why(file.bytes()), ContainsSubstring("is of a newer format (schema 9"));
-  file = small();
-  file.nodes[0]["target"] = "torch.ops.aten.no_such_operation.default";
-  CHECK_THAT(why(file.bytes()),
-             ContainsSubstring("operation \"torch.ops.aten.no_such_operation.default\": it is not in LibTorch"));
-  file = small();
-  file.nodes[0]["inputs"][0]["arg"] = tensor("linear");  // a circle
-  CHECK_THAT(why(file.bytes()), ContainsSubstring("reads \"linear\", which nothing makes before"));
-  file = small();
-  file.nodes[0]["inputs"][0]["arg"] = {{"as_string", "x"}};
-  CHECK_THAT(why(file.bytes()), ContainsSubstring("its arguments do not fit aten::relu"));
-  file = small();
-  file.nodes[1]["outputs"][0] = tensor("relu");
-  CHECK_THAT(why(file.bytes()), ContainsSubstring("makes \"relu\" twice"));
-  Json program = small().program();
-  program["graph_module"]["module_call_graph"][0]["signature"]["out_spec"] = two_leaves;
-  CHECK_THAT(why(small().bytes(program.dump())), ContainsSubstring("its call specification"));
-  std::string larger = whole;
-  larger.replace(larger.find("{\"as_int\":2}", larger.find("weights_config")), 12, "{\"as_int\":9}");
-  CHECK_THAT(why(larger), ContainsSubstring("leaves its storage"));
 }

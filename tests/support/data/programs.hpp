@@ -188,4 +188,22 @@ inline sightglass::ExportedProgram load(const ProgramFile& file) {
   return sightglass::ExportedProgram::load(write_bytes(folder / "net.pt2", file.bytes()));
 }
 
+inline at::Tensor run(const ProgramFile& file, const at::Tensor& x) { return load(file).forward({x}).toTensor(); }
+
+/// fc(relu(x)), the relu in a block.
+inline ProgramFile small_program() {
+  ProgramFile file;
+  file.parameters = {{"fc.weight", at::arange(6, at::kFloat).view({2, 3})}, {"fc.bias", at::ones({2})}};
+  file.nodes = {node("aten.relu.default", {{"self", tensor("x")}}, {tensor("relu")}, "block;block.act"),
+                node("aten.linear.default",
+                     {{"input", tensor("relu")}, {"weight", tensor("p_fc.weight")}, {"bias", tensor("p_fc.bias")}},
+                     {tensor("linear")}, "fc")};
+  file.outputs = {tensor("linear")};
+  return file;
+}
+
+/// A call specification of a dictionary with two tensors.
+inline const char* const two_leaves =
+    R"([1, {"type": "builtins.tuple", "context": "null", "children_spec": [{"type": "builtins.tuple", "context": "null", "children_spec": [{"type": "builtins.dict", "context": "[\"image\", \"mask\"]", "children_spec": [{"type": null, "context": null, "children_spec": []}, {"type": null, "context": null, "children_spec": []}]}]}, {"type": "builtins.dict", "context": "[]", "children_spec": []}]}])";
+
 }  // namespace support

@@ -24,6 +24,8 @@ inline std::string plain_name(const std::string& name, size_t number) {
   return fits ? plain : "x" + std::to_string(number);
 }
 
+inline int64_t schema_of(const Json& program) { return program.at("schema_version").at("major").get<int64_t>(); }
+
 /// The buffer or parameter that a specification of this kind writes.
 inline std::string written_name(const std::string& kind, const Json& spec) {
   return spec.at(kind == "buffer_mutation" ? "buffer_name" : "parameter_name").get<std::string>();
@@ -55,7 +57,7 @@ SIGHTGLASS_INLINE std::vector<std::vector<int64_t>> Program::input_sizes(int64_t
 SIGHTGLASS_INLINE Json Program::checked(Json program) {
   constexpr int64_t newest = 8;
   TORCH_CHECK(program.is_object(), "is damaged: its program is ", program.type_name());
-  const auto major = program.at("schema_version").at("major").get<int64_t>();
+  const int64_t major = schema_of(program);
   TORCH_CHECK(major <= newest, "is of a newer format (schema ", major, ", known is ", newest,
               "); save it with an older PyTorch, or take a newer sightglass");
   return program;
@@ -70,7 +72,7 @@ SIGHTGLASS_INLINE ProgramParts Program::parts_of(const Json& program) {
           {},
           version == nullptr ? "of an unknown version" : version->get<std::string>(),
           written_by(program),
-          program.at("schema_version").at("major").get<int64_t>() >= first_numbered};
+          schema_of(program) >= first_numbered};
 }
 
 SIGHTGLASS_INLINE std::set<std::string> Program::modules_of(const Json& program) {
@@ -140,7 +142,8 @@ SIGHTGLASS_INLINE void Program::add_state(const std::string& kind, const Json& s
   at::Tensor tensor = persistent ? archive.weight(name) : archive.constant(name);
   if (kind == "parameter") {
     const Json* const meta = find(graph_.at("tensor_values"), placeholder.c_str());
-    const bool trained = meta == nullptr || meta->at("requires_grad").get<bool>();
+    constexpr int64_t first_told = 7;  // PyTorch 2.5; before, each is said to need no gradient
+    const bool trained = meta == nullptr || schema_of(json_) < first_told || meta->at("requires_grad").get<bool>();
     if (trained && (at::isFloatingType(tensor.scalar_type()) || at::isComplexType(tensor.scalar_type())))
       tensor.set_requires_grad(true);
   }
