@@ -135,8 +135,10 @@ SIGHTGLASS_INLINE void insert_higher_order(GraphValues& values, const Json& node
   if (name == "while_loop") return insert_loop(values, node);
   if (name == "wrap_with_set_grad_enabled") return insert_without_gradients(values, node);
   if (name == "wrap_with_autocast") {
-    TORCH_CHECK(!member_of(inputs.at(2).at("arg")).second.get<bool>(),
-                "runs under autocast, which is not supported; export the model without it, or in the precision wanted");
+    TORCH_CHECK(
+        !member_of(inputs.at(2).at("arg")).second.get<bool>(),
+        "runs under autocast, which is not supported as such; in Python: program.run_decompositions() writes its "
+        "casts out");
     return bind_results(values, node, inlined(values, graph_of(inputs, 4), operands(values, inputs, 5)));
   }
   C10_THROW_ERROR(Error, c10::str("is an operation that holds graphs and is not supported (torch.cond and while_loop "

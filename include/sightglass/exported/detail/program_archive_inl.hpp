@@ -96,8 +96,9 @@ SIGHTGLASS_INLINE std::string ProgramArchive::choose(const std::string& wanted) 
     if (names.size() == 1 && wanted.empty()) return known;
     if (known == name) return known;
   }
-  C10_THROW_ERROR(Error, c10::str("model: the file has no program \"", name, "\", it has ", names,
-                                  "; name one: ExportedProgram::load(path, \"", names.front(), "\")"));
+  C10_THROW_ERROR(
+      Error, c10::str("model: the file has no program \"", name, "\", it has ", names,
+                      "; name one: ExportedProgram::load(path, \"", names.front(), "\"), or save it alone in Python"));
 }
 
 SIGHTGLASS_INLINE void ProgramArchive::open_folders(const std::string& model) {
