@@ -3,39 +3,16 @@
 #include <torch/csrc/jit/ir/ir.h>
 
 #include <map>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "sightglass/exported/detail/json.hpp"
-#include "sightglass/exported/detail/module_tree.hpp"
+#include "sightglass/exported/detail/program_parts.hpp"
 
 namespace sightglass::detail {
 
 namespace jit = torch::jit;
-
-/// A tensor of the program that is no input of the user's.
-struct ProgramState {
-  std::string name;     ///< `layer1.0.conv1.weight`
-  at::Tensor constant;  ///< one that has no place of its own: wherever it is read, the module there has it
-};
-
-/// What a program writes when its operations are done, as those without side effects do it.
-struct Written {
-  std::set<std::string> values;  ///< those that are made for it alone
-  std::set<std::string> state;   ///< the buffers and parameters that take them
-};
-
-/// What all graphs of a program share.
-struct ProgramParts {
-  std::set<std::string> modules;  ///< the paths of all
-  ModuleTree tree;
-  std::map<std::string, ProgramState> state;  ///< by the name of the graph's input
-  std::string version;                        ///< of the PyTorch that wrote the file
-  Written written;
-  bool calls_are_numbered = true;  ///< see `call_tree`
-};
 
 /// Throws in the running program where `holds` is false. `text` may have a `{}`, where `shown` comes.
 void insert_check(jit::Graph& graph, jit::Value* holds, const std::string& text, jit::Value* shown = nullptr);

@@ -3,7 +3,6 @@
 #include <torch/csrc/jit/api/module.h>
 
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -42,12 +41,6 @@ class Program {
     bool is_fixed = false;
   };
 
-  static Json checked(Json program);
-  static ProgramParts parts_of(const Json& program);
-  static std::set<std::string> modules_of(const Json& program);
-  static Written written_by(const Json& program);
-  static std::map<std::string, std::string> types_of(const Json& program, const std::set<std::string>& modules);
-
   // ---- Tensors of the program, and inputs of the user's
   void add_inputs(ProgramArchive& archive);
   void add_state(const std::string& kind, const Json& spec, ProgramArchive& archive);
@@ -66,8 +59,8 @@ class Program {
   void write(GraphValues& values, const Json& spec);
 
   Json json_;
-  const Json& graph_;
   ProgramParts parts_;
+  const Json& graph_;
   jit::Module module_;
   std::vector<Input> inputs_;
   std::map<std::string, jit::Value*> input_values_;

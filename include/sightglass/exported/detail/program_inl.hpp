@@ -7,7 +7,6 @@
 #include <set>
 #include <utility>
 
-#include "sightglass/exported/detail/call_tree.hpp"
 #include "sightglass/exported/detail/graph_maker.hpp"
 #include "sightglass/exported/detail/literals.hpp"
 #include "sightglass/exported/detail/size_checks.hpp"
@@ -24,17 +23,10 @@ inline std::string plain_name(const std::string& name, size_t number) {
   return fits ? plain : "x" + std::to_string(number);
 }
 
-inline int64_t schema_of(const Json& program) { return program.at("schema_version").at("major").get<int64_t>(); }
-
-/// The buffer or parameter that a specification of this kind writes.
-inline std::string written_name(const std::string& kind, const Json& spec) {
-  return spec.at(kind == "buffer_mutation" ? "buffer_name" : "parameter_name").get<std::string>();
-}
-
 SIGHTGLASS_INLINE Program::Program(ProgramArchive& archive)
-    : json_(checked(archive.program())),
-      graph_(json_.at("graph_module").at("graph")),
+    : json_(archive.program()),
       parts_(parts_of(json_)),
+      graph_(json_.at("graph_module").at("graph")),
       module_(parts_.tree.at("")) {
   settle_size_reads(json_.at("graph_module").at("graph"));
   add_inputs(archive);
@@ -52,60 +44,6 @@ SIGHTGLASS_INLINE std::vector<std::vector<int64_t>> Program::input_sizes(int64_t
     for (const Json& size : input.meta->at("sizes")) all.back().push_back(size_of(size));
   }
   return all;
-}
-
-SIGHTGLASS_INLINE Json Program::checked(Json program) {
-  constexpr int64_t newest = 8;
-  TORCH_CHECK(program.is_object(), "is damaged: its program is ", program.type_name());
-  const int64_t major = schema_of(program);
-  TORCH_CHECK(major <= newest, "is of a newer format (schema ", major, ", known is ", newest,
-              "); save it with an older PyTorch, or take a newer sightglass");
-  return program;
-}
-
-SIGHTGLASS_INLINE ProgramParts Program::parts_of(const Json& program) {
-  constexpr int64_t first_numbered = 8;  // PyTorch 2.6
-  const std::set<std::string> modules = modules_of(program);
-  const Json* const version = find(program, "torch_version");
-  return {modules,
-          ModuleTree(types_of(program, modules)),
-          {},
-          version == nullptr ? "of an unknown version" : version->get<std::string>(),
-          written_by(program),
-          schema_of(program) >= first_numbered};
-}
-
-SIGHTGLASS_INLINE std::set<std::string> Program::modules_of(const Json& program) {
-  std::set<std::string> modules;
-  for (const Json& entry : program.at("graph_module").at("module_call_graph"))
-    modules.insert(entry.at("fqn").get<std::string>());
-  return modules;
-}
-
-SIGHTGLASS_INLINE Written Program::written_by(const Json& program) {
-  Written written;
-  const Json& specs = program.at("graph_module").at("signature").at("output_specs");
-  for (const Json& spec : specs) {
-    const auto& [kind, held] = member_of(spec);
-    if (kind != "buffer_mutation" && kind != "parameter_mutation" && kind != "user_input_mutation") continue;
-    written.values.insert(held.at("arg").at("name").get<std::string>());
-    if (kind != "user_input_mutation") written.state.insert(written_name(kind, held));
-  }
-  for (const Json& spec : specs) {
-    const auto& [kind, held] = member_of(spec);
-    if (kind != "user_output" && kind != "loss_output") continue;
-    for (const std::string& name : names_in(held.at("arg"))) written.values.erase(name);
-  }
-  return written;
-}
-
-SIGHTGLASS_INLINE std::map<std::string, std::string> Program::types_of(const Json& program,
-                                                                       const std::set<std::string>& modules) {
-  std::map<std::string, std::string> types;
-  for (const Json& node : program.at("graph_module").at("graph").at("nodes")) {
-    for (const ModuleCall& call : calls_of(node, modules)) types.emplace(call.path, call.type);
-  }
-  return types;
 }
 
 // ---- Inputs ---------------------------------------------------------------------------------------------------------
@@ -142,8 +80,7 @@ SIGHTGLASS_INLINE void Program::add_state(const std::string& kind, const Json& s
   at::Tensor tensor = persistent ? archive.weight(name) : archive.constant(name);
   if (kind == "parameter") {
     const Json* const meta = find(graph_.at("tensor_values"), placeholder.c_str());
-    constexpr int64_t first_told = 7;  // PyTorch 2.5; before, each is said to need no gradient
-    const bool trained = meta == nullptr || schema_of(json_) < first_told || meta->at("requires_grad").get<bool>();
+    const bool trained = meta == nullptr || !parts_.gradients_are_told || meta->at("requires_grad").get<bool>();
     if (trained && (at::isFloatingType(tensor.scalar_type()) || at::isComplexType(tensor.scalar_type())))
       tensor.set_requires_grad(true);
   }
