@@ -93,3 +93,84 @@ TEST_CASE("calls that follow each other and have no numbers are told apart or ar
                 unary("tanh", "b", "c", "block;block.act"), unary("neg", "c", "d", "block;block.two")};
   CHECK(load(file).layers() == std::vector<std::string>{"block", "block.act", "block.one", "block.two"});
 }
+
+TEST_CASE("where one of a layer's calls cannot be told apart, it is no layer", "[exported_program]") {
+  ProgramFile file;
+  file.schema = 7;
+  file.outputs = {tensor("d")};
+  file.nodes = {node("aten.tanh.default", {{"self", tensor("x")}}, {tensor("a")}, "act"),
+                node("aten.neg.default", {{"self", tensor("a")}}, {tensor("b")}, "turn"),
+                node("aten.tanh.default", {{"self", tensor("b")}}, {tensor("c")}, "act"),
+                node("aten.tanh.default", {{"self", tensor("c")}}, {tensor("d")}, "act")};
+  CHECK(load(file).layers() == std::vector<std::string>{"turn"});
+}
+
+namespace {
+
+/// x * gate(x), and the gate, which leave the module `att`.
+ProgramFile gated() {
+  ProgramFile file;
+  file.nodes = {node("aten.sigmoid.default", {{"self", tensor("x")}}, {tensor("gate")}, "att"),
+                node("aten.mul.Tensor", {{"self", tensor("x")}, {"other", tensor("gate")}}, {tensor("scaled")}, "att"),
+                node("aten.add.Tensor", {{"self", tensor("scaled")}, {"other", tensor("gate")}}, {tensor("add")})};
+  file.outputs = {tensor("add")};
+  return file;
+}
+
+/// What the layer gives first.
+at::Tensor first_of(sg::ExportedProgram program, const std::string& layer, const at::Tensor& x) {
+  const sg::Capture capture(sg::layer(program, layer));
+  program.forward({x});
+  return capture.output();
+}
+
+sg::ExportedProgram load(const ProgramFile& file, const Json& program) {
+  const support::Folder folder;
+  return sg::ExportedProgram::load(support::write_bytes(folder / "net.pt2", file.bytes(program.dump())));
+}
+
+}  // namespace
+
+TEST_CASE("of what leaves a module, what it makes last is its first output unless the file tells it",
+          "[exported_program]") {
+  const ProgramFile file = gated();
+  const at::Tensor x = at::rand({2, 3});
+  CHECK(first_of(load(file), "att", x).allclose(x * x.sigmoid()));
+
+  Json told = file.program();
+  told["graph_module"]["module_call_graph"].push_back(
+      {{"fqn", "att"}, {"signature", {{"outputs", Json::array({tensor("gate"), tensor("scaled")})}}}});
+  CHECK(first_of(load(file, told), "att", x).allclose(x.sigmoid()));
+}
+
+TEST_CASE("what a module was given and what only has another name is not what it gives", "[exported_program]") {
+  // A norm that begins with x.to(float32): outside, x is known by that name from then on.
+  ProgramFile file;
+  const Json to_float = {{"as_scalar_type", 7}};
+  file.nodes = {node("aten.to.dtype", {{"self", tensor("x")}, {"dtype", to_float}}, {tensor("to")}, "norm"),
+                node("aten.neg.default", {{"self", tensor("to")}}, {tensor("neg")}, "norm"),
+                node("aten.relu.default", {{"self", tensor("to")}}, {tensor("relu")}),
+                node("aten.add.Tensor", {{"self", tensor("relu")}, {"other", tensor("neg")}}, {tensor("add")})};
+  file.outputs = {tensor("add")};
+  Json program = file.program();
+  program["graph_module"]["graph"]["tensor_values"]["to"] = support::meta(file.x_sizes);
+  const at::Tensor x = at::randn({2, 3});
+  sg::ExportedProgram loaded = load(file, program);
+  CHECK(loaded.forward({x}).toTensor().allclose(x.relu() - x));
+  const sg::Capture norm(sg::layer(loaded, "norm"));
+  loaded.forward({x});
+  CHECK(norm.outputs().size() == 1);
+  CHECK(norm.output().equal(-x));
+}
+
+TEST_CASE("a parameter that an operation gives back as it is hinders no hook", "[exported_program]") {
+  ProgramFile file;
+  file.parameters = {{"scale", at::full({3}, 2.0f)}};
+  const Json to_float = {{"as_scalar_type", 7}};
+  file.nodes = {node("aten.relu.default", {{"self", tensor("x")}}, {tensor("relu")}, "act"),
+                node("aten.to.dtype", {{"self", tensor("p_scale")}, {"dtype", to_float}}, {tensor("to")}),
+                node("aten.mul.Tensor", {{"self", tensor("relu")}, {"other", tensor("to")}}, {tensor("mul")})};
+  file.outputs = {tensor("mul")};
+  const at::Tensor x = at::randn({2, 3});
+  CHECK(first_of(load(file), "act", x).equal(x.relu()));
+}

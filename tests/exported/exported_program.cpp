@@ -182,6 +182,20 @@ TEST_CASE("programs compute with sizes", "[exported_program]") {
   CHECK(run(file, at::rand({3, 4})).sizes().vec() == std::vector<int64_t>{6, 2});
 }
 
+TEST_CASE("a number stands before a tensor, and a range ends nowhere", "[exported_program]") {
+  ProgramFile file;
+  file.x_sizes[0] = support::symbol("Symbol('s0')");
+  file.ranges = {{"s0", {{"min_val", 2}, {"max_val", "Infinity"}}}};
+  file.nodes = {
+      node("aten.sub.Tensor", {{"self", {{"as_int", 29}}}, {"other", tensor("x")}}, {tensor("sub")}),
+      node("aten.div.Tensor", {{"self", {{"as_float", 1.5}}}, {"other", tensor("sub")}}, {tensor("div")}),
+  };
+  file.outputs = {tensor("div")};
+  const at::Tensor x = at::rand({5, 3});
+  CHECK(run(file, x).allclose(1.5 / (29 - x)));
+  CHECK(run(file, x).scalar_type() == at::kFloat);
+}
+
 TEST_CASE("dictionaries go in and out of a program, and keyword arguments in", "[exported_program]") {
   ProgramFile file;
   file.user_inputs = Json::array({tensor("x"), tensor("m")});

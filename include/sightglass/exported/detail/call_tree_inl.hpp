@@ -94,19 +94,30 @@ inline size_t end_of_call(const std::vector<Calls>& calls, size_t begin, size_t 
   return i;
 }
 
-/// Takes out calls that may be several in one.
-inline void drop_merged(const Json& nodes, std::vector<Calls>& calls, size_t begin, size_t end, size_t depth) {
+/// The modules with calls that may be several in one.
+inline void find_merged(const Json& nodes, const std::vector<Calls>& calls, size_t begin, size_t end, size_t depth,
+                        std::set<std::string>& merged) {
   while (begin < end) {
     if (calls[begin].size() <= depth) {
       ++begin;
       continue;
     }
     const size_t behind = end_of_call(calls, begin, end, depth);
-    if (are_repeated(nodes, calls, begin, behind, depth + 1)) {
-      for (size_t i = begin; i < behind; ++i) calls[i].erase(calls[i].begin() + static_cast<std::ptrdiff_t>(depth));
-    } else {
-      drop_merged(nodes, calls, begin, behind, depth + 1);
-      begin = behind;
+    if (are_repeated(nodes, calls, begin, behind, depth + 1)) merged.insert(calls[begin][depth].path);
+    find_merged(nodes, calls, begin, behind, depth + 1, merged);
+    begin = behind;
+  }
+}
+
+/// Takes out all calls of modules of which some cannot be told apart, again until each can.
+inline void drop_merged(const Json& nodes, std::vector<Calls>& calls) {
+  for (bool again = true; again;) {
+    std::set<std::string> merged;
+    find_merged(nodes, calls, 0, calls.size(), 0, merged);
+    again = !merged.empty();
+    for (Calls& of_one : calls) {
+      const auto is_merged = [&](const ModuleCall& call) { return merged.count(call.path) != 0; };
+      of_one.erase(std::remove_if(of_one.begin(), of_one.end(), is_merged), of_one.end());
     }
   }
 }
@@ -130,7 +141,7 @@ SIGHTGLASS_INLINE CallTree call_tree(const Json& nodes, const std::set<std::stri
   std::vector<Calls> calls;
   for (const Json& node : nodes) calls.push_back(calls_of(node, modules));
   settle_sizes(nodes, calls);
-  if (!are_numbered) drop_merged(nodes, calls, 0, calls.size(), 0);
+  if (!are_numbered) drop_merged(nodes, calls);
   CallTree tree;
   tree.end = nodes.size();
   add_calls(tree, calls, 0);

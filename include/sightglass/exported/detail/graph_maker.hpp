@@ -36,7 +36,15 @@ class GraphMaker {
   void make_operation(const Json& node);
 
   std::vector<std::string> inputs_of(const CallTree& call) const;
+  /// What a call gives, its first output first: as the file tells it, else what is made last and then the others as
+  /// they are made, and at the end what leaves it for other ends.
   std::vector<std::string> outputs_of(const CallTree& call) const;
+  void sort_outputs(const CallTree& call, std::vector<std::string>& outputs) const;
+  /// Takes out of a call's outputs those that are what it was given, by an operation that changes nothing.
+  /// @return their names, and what they are
+  std::map<std::string, std::string> take_returned(const CallTree& call, std::vector<std::string>& outputs) const;
+  /// The value from outside of a call that this one is; empty: it is another.
+  std::string returned(const CallTree& call, const std::string& name) const;
 
   const Json& source_;
   std::shared_ptr<const ValueUses> uses_;

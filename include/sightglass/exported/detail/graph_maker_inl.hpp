@@ -29,7 +29,8 @@ SIGHTGLASS_INLINE void GraphMaker::make(const CallTree& calls) {
 
 SIGHTGLASS_INLINE void GraphMaker::make_call(const CallTree& call) {
   const std::string& path = call.call.path;
-  const std::vector<std::string> outputs = outputs_of(call);
+  std::vector<std::string> outputs = outputs_of(call);
+  const std::map<std::string, std::string> returned = take_returned(call, outputs);
   // A module that lies elsewhere cannot be called from here: its operations are the caller's.
   if (outputs.empty() || path == values_.path() || !ModuleTree::lies_in(path, values_.path())) return make(call);
   ModuleTree& tree = values_.parts().tree;
@@ -54,6 +55,7 @@ SIGHTGLASS_INLINE void GraphMaker::make_call(const CallTree& call) {
   tree.add_method(path, method, graph);
   jit::Node* const unpacked = several ? around.insertNode(around.createTupleUnpack(node->output())) : node;
   for (size_t i = 0; i < outputs.size(); ++i) values_.put(outputs[i], unpacked->output(i));
+  for (const auto& [name, source] : returned) values_.put(name, values_.value(source));
 }
 
 SIGHTGLASS_INLINE void GraphMaker::make_operation(const Json& node) {
@@ -103,8 +105,61 @@ SIGHTGLASS_INLINE std::vector<std::string> GraphMaker::outputs_of(const CallTree
       (is_used(uses_->needed, name) && !is_only_written ? outputs : others).push_back(name);
     }
   }
+  sort_outputs(call, outputs);
   outputs.insert(outputs.end(), others.begin(), others.end());
   return outputs;
+}
+
+SIGHTGLASS_INLINE void GraphMaker::sort_outputs(const CallTree& call, std::vector<std::string>& outputs) const {
+  const auto& gives = values_.parts().gives;
+  const size_t number = call.call.key.rfind('@');
+  const auto told = gives.find(call.call.path + (number == std::string::npos ? "" : call.call.key.substr(number)));
+  if (told != gives.end()) {
+    const auto place = [&](const std::string& name) {
+      return std::find(told->second.begin(), told->second.end(), name) - told->second.begin();
+    };
+    std::stable_sort(outputs.begin(), outputs.end(),
+                     [&](const std::string& one, const std::string& other) { return place(one) < place(other); });
+  } else if (!outputs.empty()) {
+    const size_t last = uses_->made.at(outputs.back());
+    std::stable_partition(outputs.begin(), outputs.end(),
+                          [&](const std::string& name) { return uses_->made.at(name) == last; });
+  }
+}
+
+SIGHTGLASS_INLINE std::map<std::string, std::string> GraphMaker::take_returned(
+    const CallTree& call, std::vector<std::string>& outputs) const {
+  std::map<std::string, std::string> all;
+  for (size_t i = 0; i < outputs.size() && outputs.size() > 1;) {
+    const std::string source = returned(call, outputs[i]);
+    if (source.empty()) {
+      ++i;
+    } else {
+      all.emplace(outputs[i], source);
+      outputs.erase(outputs.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+  return all;
+}
+
+SIGHTGLASS_INLINE std::string GraphMaker::returned(const CallTree& call, const std::string& name) const {
+  std::string source = name;
+  for (size_t behind = call.end;;) {
+    const auto made = uses_->made.find(source);
+    if (made == uses_->made.end() || made->second < call.begin) return source == name ? "" : source;
+    const Json& node = source_.at("nodes").at(made->second);
+    const auto target = node.at("target").get<std::string>();
+    if (made->second >= behind || node.at("inputs").empty()) return "";  // damaged
+    if (target.rfind("torch.ops.aten.to.", 0) != 0 && target != "torch.ops.aten.contiguous.default") return "";
+    const std::vector<std::string> given = names_in(node.at("inputs").at(0).at("arg"));
+    const Json* const before = given.empty() ? nullptr : find(source_.at("tensor_values"), given.front().c_str());
+    const Json* const after = find(source_.at("tensor_values"), source.c_str());
+    if (before == nullptr || after == nullptr) return "";
+    for (const char* fact : {"dtype", "device", "layout", "sizes", "strides"})
+      if (before->at(fact) != after->at(fact)) return "";
+    behind = made->second;
+    source = given.front();
+  }
 }
 
 }  // namespace sightglass::detail

@@ -33,7 +33,8 @@ SIGHTGLASS_INLINE const c10::FunctionSchema* with_number(const c10::FunctionSche
   if (at == std::string::npos) return nullptr;
   const c10::FunctionSchema* const other = find_schema({schema.name(), overload.replace(at, tensor.size(), "Scalar")});
   const bool fits = other != nullptr && argument < other->arguments().size() &&
-                    other->arguments()[argument].name() == schema.arguments()[argument].name();
+                    other->arguments()[argument].name() == schema.arguments()[argument].name() &&
+                    other->arguments()[argument].type()->isSubtypeOf(*c10::NumberType::get());
   return fits ? other : nullptr;
 }
 

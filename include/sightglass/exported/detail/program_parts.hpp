@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "sightglass/exported/detail/json.hpp"
 #include "sightglass/exported/detail/module_tree.hpp"
@@ -31,8 +32,9 @@ struct ProgramParts {
   std::map<std::string, ProgramState> state;  ///< by the name of the graph's input
   std::string version;                        ///< of the PyTorch that wrote the file
   Written written;
-  bool calls_are_numbered = true;  ///< see `call_tree`
-  bool gradients_are_told = true;  ///< which parameters need one; else all do
+  std::map<std::string, std::vector<std::string>> gives;  ///< what calls give, in order, as far as the file tells it
+  bool calls_are_numbered = true;                         ///< see `call_tree`
+  bool gradients_are_told = true;                         ///< which parameters need one; else all do
 };
 
 /// Of a program of whatever version that is known; throws for others. `state` is empty yet.

@@ -36,6 +36,17 @@ inline Written written_by(const Json& program) {
   return written;
 }
 
+/// What calls give, by `path` or `path@1`: of those whose signature the export was told to keep.
+inline std::map<std::string, std::vector<std::string>> given_by(const Json& program) {
+  std::map<std::string, std::vector<std::string>> gives;
+  for (const Json& entry : program.at("graph_module").at("module_call_graph")) {
+    const Json* const signature = find(entry, "signature");
+    const Json* const outputs = signature == nullptr ? nullptr : find(*signature, "outputs");
+    if (outputs != nullptr) gives.emplace(entry.at("fqn").get<std::string>(), names_in(*outputs));
+  }
+  return gives;
+}
+
 /// The types of modules by their paths.
 inline std::map<std::string, std::string> types_of(const Json& program, const std::set<std::string>& modules) {
   std::map<std::string, std::string> types;
@@ -58,6 +69,7 @@ SIGHTGLASS_INLINE ProgramParts parts_of(const Json& program) {
           {},
           version == nullptr ? "of an unknown version" : version->get<std::string>(),
           written_by(program),
+          given_by(program),
           schema >= first_numbered,
           schema >= first_told};
 }

@@ -86,8 +86,9 @@ SIGHTGLASS_INLINE void SizeChecks::insert_range(jit::Graph& graph, jit::Value* v
   if (range == nullptr) return;
   constexpr int64_t unlimited = int64_t{1} << 60;
   const auto limit = [&](const char* key) {
-    const Json* const number = find(*range, key);
-    return number == nullptr ? std::optional<int64_t>() : std::optional<int64_t>(number->get<int64_t>());
+    const Json* const number = find(*range, key);  // text: infinity
+    return number == nullptr || number->is_string() ? std::optional<int64_t>()
+                                                    : std::optional<int64_t>(number->get<int64_t>());
   };
   const auto told = [&](int64_t number) { return expected.factor * number + expected.rest; };
   // Exports take sizes 0 and 1 for special cases and leave them out of the range; Python runs the program on them.
