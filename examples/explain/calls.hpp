@@ -45,8 +45,10 @@ class FurtherInput {
 };
 
 /// What the command line gives the model.
-inline ModelInputs inputs_of(const torch::jit::Module& script, const Options& options, const FurtherInput& read) {
-  return {script, options.model, options.further, [&](const std::string& file) { return read(file).batch; }};
+inline ModelInputs inputs_of(const torch::jit::Module& script, const Options& options, const FurtherInput& read,
+                             const FileNotes& notes) {
+  const auto read_one = [&](const std::string& file) { return read(file).batch; };
+  return {script, options.model, options.further, read_one, notes.picture};
 }
 
 /// The model as the command line asks for it: a function of the picture that gives the output to explain.
@@ -129,7 +131,7 @@ class CallChoice {
  public:
   CallChoice(const torch::jit::Module& script, const Options& options, const FileNotes& notes)
       : read_(script, options, notes),
-        inputs_(inputs_of(script, options, read_)),
+        inputs_(inputs_of(script, options, read_, notes)),
         output_(options.output),
         asked_(options.call) {}
 

@@ -118,7 +118,7 @@ int run(const support::Options& options) {
   const support::FileNotes notes = support::notes_in(file);
   const support::Task task = support::task_called(options.task, support::Serves::places);
   const support::ModelInputs inputs =
-      support::inputs_of(script, options, support::FurtherInput(script, options, notes));
+      support::inputs_of(script, options, support::FurtherInput(script, options, notes), notes);
   sg::Model model = support::model_of(inputs, options.output);
   const auto detector = support::Detector::of(script, model, notes, task, options.score);
   if (detector) model = detector->model();

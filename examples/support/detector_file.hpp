@@ -20,7 +20,8 @@ namespace support {
 struct FileNotes {
   std::string task;                               // "detect", "segment", "classify", ...; empty: the file does not say
   int64_t height = 0, width = 0;                  // of the input; 0: the file does not say
-  int64_t example_height = 0, example_width = 0;  // of the input that a program was exported with
+  int64_t example_height = 0, example_width = 0;  // of the picture that a program was exported with
+  std::string picture;                            // the input that took it; empty: the file does not say
   std::vector<int64_t> shape;       // of the input, [N, C, H, W], where the file tells it so, as YOLOv5's exports do
   std::vector<std::string> labels;  // of the classes, by number
 
@@ -112,6 +113,7 @@ inline FileNotes notes_in(const ModelFile& file) {
   FileNotes notes = notes_of(file.module, file.config);
   notes.example_height = file.height;
   notes.example_width = file.width;
+  notes.picture = file.picture;
   return notes;
 }
 

@@ -74,7 +74,10 @@ inline Input input_of(const std::string& path, const torch::Tensor& batch) {
 }
 
 inline Input read_array(const std::string& path, int64_t dimensions) {
-  return input_of(path, as_batch(read_npy(path), path, dimensions));
+  const torch::Tensor array = read_npy(path);
+  TORCH_CHECK(array.scalar_type() == torch::kFloat, "array \"", path, "\": holds whole numbers (", array.scalar_type(),
+              "); of pictures, expected float32: array.astype('float32')");
+  return input_of(path, as_batch(array, path, dimensions));
 }
 
 /// Throws `c10::Error` for a model that no picture serves.

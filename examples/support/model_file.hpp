@@ -24,6 +24,7 @@ struct ModelFile {
   torch::jit::Module module;
   std::string config = {};        ///< the text of its `config.txt`
   int64_t height = 0, width = 0;  ///< of the pictures that it was exported with; 0: it does not say
+  std::string picture = {};       ///< the input that took them; empty: the first
 };
 
 namespace detail {
@@ -101,10 +102,15 @@ inline ModelFile read_program(const std::string& path) {
   program.eval();
   ModelFile read{program};
   const auto& sizes = program.example_sizes();
-  if (!sizes.empty() && sizes.front().size() == 4 && sizes.front()[2] > 0 && sizes.front()[3] > 0) {
-    read.height = sizes.front()[2];
-    read.width = sizes.front()[3];
+  const auto picture = std::find_if(sizes.begin(), sizes.end(), [](const auto& size) { return size.size() == 4; });
+  if (picture == sizes.end()) return read;
+  if (picture->at(2) > 0 && picture->at(3) > 0) {
+    read.height = picture->at(2);
+    read.width = picture->at(3);
   }
+  const auto& arguments = read.module.get_method("forward").function().getSchema().arguments();
+  if (arguments.size() == sizes.size() + 1)  // the module itself, and none that holds several tensors or none
+    read.picture = arguments.at(static_cast<size_t>(picture - sizes.begin()) + 1).name();
   return read;
 }
 

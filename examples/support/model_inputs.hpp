@@ -31,7 +31,8 @@ inline bool is_list_of_tensors(const c10::TypePtr& type) { return is_list_of(typ
 
 /// `batch` as `[rows, ...]`: what is given once goes with every row.
 inline torch::Tensor for_rows(const torch::Tensor& given, const torch::Tensor& batch) {
-  torch::Tensor typed = given.to(batch.options());
+  const auto type = given.is_floating_point() ? batch.scalar_type() : given.scalar_type();
+  torch::Tensor typed = given.to(batch.options().dtype(type));
   if (typed.dim() == 0 || typed.size(0) != 1 || batch.size(0) == 1) return typed;
   std::vector<int64_t> shape = typed.sizes().vec();
   shape[0] = batch.size(0);
@@ -46,10 +47,11 @@ class ModelInputs {
  public:
   /// @param given `NAME=FILE` each
   /// @param read of a file, what the model is given
+  /// @param picture the input that takes the picture; empty: the first tensor that is not given
   /// Throws `UsageError` for a name that `forward` does not have, and for inputs that are missing; `c10::Error` for an
   /// array that cannot be read, and for a `forward` that takes no tensors.
   ModelInputs(const torch::jit::Module& script, const std::string& path, const std::vector<std::string>& given,
-              const std::function<torch::Tensor(const std::string&)>& read = read_npy)
+              const std::function<torch::Tensor(const std::string&)>& read = read_npy, const std::string& picture = "")
       : script_(script), arguments_(script.get_method("forward").function().getSchema().arguments()) {
     arguments_.erase(arguments_.begin());  // the module itself
     for (const std::string& words : given) {
@@ -58,7 +60,7 @@ class ModelInputs {
       arrays_[name] = read(file);
       files_[name] = file;
     }
-    find_picture(path);
+    find_picture(path, picture);
     check_complete(path);
   }
 
@@ -108,7 +110,11 @@ class ModelInputs {
     return all.empty() ? "none" : detail::listed(all);
   }
 
-  void find_picture(const std::string& path) {
+  void find_picture(const std::string& path, const std::string& name) {
+    const auto is_it = [&](const c10::Argument& argument) { return argument.name() == name; };
+    const auto named = std::find_if(arguments_.begin(), arguments_.end(), is_it);
+    picture_ = static_cast<size_t>(named - arguments_.begin());
+    if (named != arguments_.end() && arrays_.count(name) == 0) return;
     for (picture_ = 0; picture_ < arguments_.size(); ++picture_) {
       const c10::Argument& argument = arguments_[picture_];
       const bool serves = detail::is_tensor(argument.type()) || detail::is_list_of_tensors(argument.type());

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <regex>
 #include <string>
 #include <vector>
@@ -39,7 +40,7 @@ inline std::string npy_value(const std::string& header, const std::string& key, 
 }
 
 inline std::vector<int64_t> npy_shape(const std::string& list) {
-  constexpr int64_t most = std::numeric_limits<int64_t>::max() / static_cast<int64_t>(sizeof(float));
+  constexpr int64_t most = std::numeric_limits<int64_t>::max() / static_cast<int64_t>(sizeof(int64_t));
   std::vector<int64_t> shape;
   int64_t elements = 1;
   const std::regex digits("\\d+");
@@ -51,6 +52,20 @@ inline std::vector<int64_t> npy_shape(const std::string& list) {
     elements *= shape.back();
   }
   return shape;
+}
+
+/// The type that NumPy calls so.
+inline c10::ScalarType npy_type(const std::string& name) {
+  static const std::map<std::string, c10::ScalarType> known{{"<f4", torch::kFloat},
+                                                            {"<i8", torch::kLong},
+                                                            {"<i4", torch::kInt},
+                                                            {"|u1", torch::kByte},
+                                                            {"|b1", torch::kBool}};
+  const auto found = known.find(name);
+  TORCH_CHECK(found != known.end(), "holds values of type '", name,
+              "'; expected little-endian float32, '<f4': array.astype('float32'), or for inputs of whole numbers "
+              "int64, int32, uint8 or bool");
+  return found->second;
 }
 
 inline torch::Tensor parse_npy(const std::string& bytes) {
@@ -68,27 +83,25 @@ inline torch::Tensor parse_npy(const std::string& bytes) {
   TORCH_CHECK(header_size <= longest, "has a header of ", header_size, " bytes; expected ", longest, " at most");
 
   const std::string header = bytes.substr(header_at, header_size);
-  const std::string type = npy_value(header, "descr", "['\"]([^'\"]*)['\"]");
-  TORCH_CHECK(type == "<f4", "holds values of type '", type,
-              "'; expected little-endian float32, '<f4': array.astype('float32')");
+  const c10::ScalarType type = npy_type(npy_value(header, "descr", "['\"]([^'\"]*)['\"]"));
   TORCH_CHECK(npy_value(header, "fortran_order", "(True|False)") == "False",
               "is in Fortran order; expected C order: numpy.ascontiguousarray(array)");
   const std::vector<int64_t> shape = npy_shape(npy_value(header, "shape", "\\(([\\d\\s,]*)\\)"));
 
-  size_t expected = sizeof(float);
+  size_t expected = c10::elementSize(type);
   for (const int64_t length : shape) expected *= static_cast<size_t>(length);
   const size_t values_at = header_at + header_size;
   TORCH_CHECK(bytes.size() - values_at == expected,
               bytes.size() - values_at < expected ? "is truncated: " : "is damaged: ", bytes.size() - values_at,
               " bytes of values; expected ", expected, " for its shape");
-  torch::Tensor values = torch::empty(shape, torch::kFloat);
+  torch::Tensor values = torch::empty(shape, type);
   std::memcpy(values.data_ptr(), bytes.data() + values_at, expected);
   return values;
 }
 
 }  // namespace detail
 
-/// Reads a float32 array.
+/// Reads an array of float32, or of whole numbers or bool.
 /// Throws `c10::Error` for a missing or truncated file, for what is no array, for other types and for Fortran order.
 inline torch::Tensor read_npy(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);

@@ -70,6 +70,7 @@ TEST_CASE("an exported program is read, with the size of the pictures that it wa
   const support::ModelFile shown = support::read_model(write_bytes(folder / "shown.pt2", program.bytes()));
   CHECK(shown.height == 40);
   CHECK(shown.width == 30);
+  CHECK(shown.picture == "x");
 }
 
 TEST_CASE("an operator that LibTorch lacks is named, with whose it is", "[model_file]") {

@@ -36,6 +36,23 @@ std::string complaint(const torch::jit::Module& model, const std::vector<std::st
 
 }  // namespace
 
+TEST_CASE("whole numbers go to the model as they are, the picture to the input that the file names", "[model_inputs]") {
+  const Folder folder;
+  const std::string numbers = folder / "numbers.npy";
+  std::string bytes = npy_bytes(torch::zeros({1, 2}));
+  bytes.replace(bytes.find("<f4"), 3, "<i8");
+  bytes.resize(bytes.size() - 8);
+  const int64_t values[] = {1, 0};
+  write_whole(numbers, bytes + std::string(reinterpret_cast<const char*>(values), sizeof values));
+  const torch::jit::Module text_and_picture =
+      model_of("words, image)", "return self.weight[words.flatten()].sum(0, True) * image");
+  const auto inputs = [&](const std::vector<std::string>& further) {
+    return ModelInputs(text_and_picture, "m.pt", further, support::read_npy, "image");
+  };
+  CHECK(at::equal(inputs({"words=" + numbers}).model().forward(torch::full({1, 2}, 3.f)), torch::full({1, 2}, 6.f)));
+  CHECK_THROWS_WITH(inputs({}), ContainsSubstring("beside the picture, which is image, give --input words="));
+}
+
 TEST_CASE("further inputs go to the arguments that they name, once or row by row", "[model_inputs]") {
   const Folder folder;
   const std::string once = folder / "once.npy", rows = folder / "rows.npy";

@@ -4,6 +4,8 @@
 #include <torch/script.h>
 #include <torch/torch.h>
 
+#include <cmath>
+
 #include "support/data/programs.hpp"
 #include "support/harness/catch.hpp"
 
@@ -38,6 +40,14 @@ TEST_CASE("an exported program runs, has layers and names of its weights", "[exp
   CHECK(program.named_parameters().keys() == std::vector<std::string>{"fc.weight", "fc.bias"});
   CHECK(program.named_parameters()["fc.bias"].requires_grad());
   CHECK(program.named_buffers().is_empty());
+}
+
+TEST_CASE("a module that ran under another name is refused under its own", "[exported_program]") {
+  ProgramFile file = small_program();
+  file.nodes[1]["metadata"]["nn_module_stack"] = "L__self__,,net.Net;L__net,net,net.Part;L__net.0,net.0,net.Part";
+  sg::ExportedProgram program = load(file);
+  CHECK(program.layers().back() == "net.0");
+  CHECK_THROWS_WITH(sg::layer(program, "fc"), ContainsSubstring("it has its weights, and a module of two names"));
 }
 
 TEST_CASE("layers of an exported program are watched in the user's own calls", "[exported_program]") {
@@ -180,6 +190,33 @@ TEST_CASE("programs compute with sizes", "[exported_program]") {
            {tensor("view")}, "flat")};
   file.outputs = {tensor("view")};
   CHECK(run(file, at::rand({3, 4})).sizes().vec() == std::vector<int64_t>{6, 2});
+}
+
+TEST_CASE("attention is computed, on a LibTorch without it too", "[exported_program]") {
+  torch::manual_seed(0);
+  const at::Tensor x = at::randn({2, 3, 4}), key = at::randn({2, 3, 4}), added = at::randn({3, 3});
+  ProgramFile file;
+  file.x_sizes = support::sizes({2, 3, 4});
+  file.constants = {{"key", key}, {"added", added}};
+  const auto attended = [&](const std::vector<std::pair<std::string, Json>>& more) {
+    std::vector<std::pair<std::string, Json>> inputs{
+        {"query", tensor("x")}, {"key", tensor("c_key")}, {"value", tensor("x")}};
+    inputs.insert(inputs.end(), more.begin(), more.end());
+    file.nodes = {node("aten.ge.Scalar", {{"self", tensor("c_added")}, {"other", {{"as_int", 0}}}}, {tensor("seen")}),
+                  node("aten.scaled_dot_product_attention.default", inputs, {tensor("y")}, "attention")};
+    file.outputs = {tensor("y")};
+    return run(file, x);
+  };
+  const auto formula = [&](const at::Tensor& scores) { return scores.softmax(-1).matmul(x); };
+  const at::Tensor scores = x.matmul(key.transpose(-2, -1)), half = scores / 2;  // 1 / sqrt(4)
+  CHECK(attended({}).allclose(formula(half), 1e-4, 1e-6));
+  CHECK(attended({{"scale", {{"as_float", 0.3}}}}).allclose(formula(scores * 0.3), 1e-4, 1e-6));
+  CHECK(attended({{"attn_mask", tensor("c_added")}}).allclose(formula(half + added), 1e-4, 1e-6));
+  const auto hiding = [&](const at::Tensor& hidden) { return half.masked_fill(hidden, -INFINITY); };
+  CHECK(attended({{"is_causal", {{"as_bool", true}}}})
+            .allclose(formula(hiding(at::ones({3, 3}).triu(1).to(at::kBool))), 1e-4, 1e-6));
+  added.fill_diagonal_(1);  // each looks at something
+  CHECK(attended({{"attn_mask", tensor("seen")}}).allclose(formula(hiding(added < 0)), 1e-4, 1e-6));
 }
 
 TEST_CASE("a number stands before a tensor, and a range ends nowhere", "[exported_program]") {

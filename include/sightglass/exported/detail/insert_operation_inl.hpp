@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "sightglass/exported/detail/attention.hpp"
 #include "sightglass/exported/detail/operators.hpp"
 #include "sightglass/inline.hpp"
 
@@ -128,6 +129,8 @@ inline bool replaced(GraphValues& values, const Json& node, const OperatorName& 
     insert_check(values.graph(), holds, member_of(input_of(node, 1)).second.get<std::string>());
   } else if (name.name == "aten::_native_batch_norm_legit_no_training") {
     insert_batch_norm(values, node);
+  } else if (name.name == "aten::scaled_dot_product_attention" && find_schema(name) == nullptr) {
+    insert_attention(values, node);
   } else {
     return false;
   }
