@@ -23,7 +23,8 @@ SIGHTGLASS_INLINE size_t edit_distance(const std::string& a, const std::string& 
 
 SIGHTGLASS_INLINE std::string letters_of(const std::string& text) {
   std::string letters;
-  for (const unsigned char letter : text) {
+  for (const char plain : text) {
+    const auto letter = static_cast<unsigned char>(plain);
     if (std::isalnum(letter) != 0 || letter == '.' || letter >= 0x80)
       letters += static_cast<char>(std::tolower(letter));
   }
