@@ -89,7 +89,8 @@ SIGHTGLASS_INLINE std::string ProgramArchive::choose(const std::string& wanted) 
       names.push_back(record.substr(before.size(), record.size() - before.size() - after.size()));
   }
   TORCH_CHECK(!names.empty(),
-              "holds no exported program, as after a save that failed; a package of AOTInductor's compiled code cannot be looked into: save the "
+              "holds no exported program, as after a save that failed; a package of AOTInductor's compiled code cannot "
+              "be looked into: save the "
               "program itself, torch.export.save(program, \"model.pt2\")");
   const std::string name = wanted.empty() && names.size() > 1 ? "model" : wanted;
   for (const std::string& known : names) {
