@@ -91,13 +91,16 @@ SIGHTGLASS_INLINE void Program::add_state(const std::string& kind, const Json& s
 
 // Up to PyTorch 2.7 the program has one name for tied weights, and the state dict all.
 SIGHTGLASS_INLINE void Program::add_tied_names(const ProgramArchive& archive) {
+  const auto is_parameter = [&](const at::Tensor& tensor) {
+    return std::any_of(parameters_.begin(), parameters_.end(),
+                       [&](const auto& item) { return item.value().is_same(tensor); });
+  };
   for (const auto& [name, tensor] : archive.read_weights()) {
     if (persistent_.contains(name)) continue;
-    const bool is_parameter = std::any_of(parameters_.begin(), parameters_.end(),
-                                          [&](const auto& item) { return item.value().is_same(tensor); });
-    (is_parameter ? parameters_ : buffers_).insert(name, tensor);
+    const bool trained = is_parameter(tensor);
+    (trained ? parameters_ : buffers_).insert(name, tensor);
     persistent_.insert(name, tensor);
-    parts_.tree.add(name, tensor, is_parameter);
+    parts_.tree.add(name, tensor, trained);
   }
 }
 
