@@ -324,14 +324,17 @@ TEST_CASE("a frozen model has no submodules, and the message says so", "[script]
 }
 
 TEST_CASE("a parameter that the forward converts to the type that it has hinders no hook", "[script]") {
-  torch::jit::Module act("Act"), net("Net");
-  for (torch::jit::Module* module : {&act, &net}) module->register_attribute("training", c10::BoolType::get(), false);
-  act.define("def forward(self, x):\n  return x.relu()\n");
-  net.register_module("act", act);
-  net.register_parameter("scale", torch::full({3}, 2.0f), false);
-  net.define("def forward(self, x):\n  return self.act.forward(x) * self.scale.to(x.dtype)\n");
-  const Tensor x = torch::randn({2, 3});
-  const sg::Capture capture(sg::layer(net, "act"));
-  CHECK(net.forward({x}).toTensor().equal(2 * x.relu()));
-  CHECK(capture.output().equal(x.relu()));
+  const std::string once = "self.act.forward(x) * self.scale.to(x.dtype)";
+  for (const std::string& body : {once, once + " * self.scale.to(x.dtype)"}) {
+    torch::jit::Module act("Act"), net("Net");
+    for (torch::jit::Module* module : {&act, &net}) module->register_attribute("training", c10::BoolType::get(), false);
+    act.define("def forward(self, x):\n  return x.relu()\n");
+    net.register_module("act", act);
+    net.register_parameter("scale", torch::full({3}, 2.0f), false);
+    net.define("def forward(self, x):\n  return " + body + "\n");
+    const Tensor x = torch::randn({2, 3});
+    const sg::Capture capture(sg::layer(net, "act"));
+    CHECK(net.forward({x}).toTensor().equal((body == once ? 2 : 4) * x.relu()));
+    CHECK(capture.output().equal(x.relu()));
+  }
 }

@@ -160,6 +160,7 @@ class Recorder final : public Listener {
   std::unordered_map<const c10::TensorImpl*, at::Tensor> clones_;
   std::vector<at::Tensor> kept_;
   std::vector<TensorRef> made_tensors_;  // weak: a dead tensor's address is not used again while one looks at it
+  std::unordered_set<const c10::TensorImpl*> new_;  // these
 };
 
 }  // namespace sightglass::detail

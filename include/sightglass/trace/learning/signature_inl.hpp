@@ -37,10 +37,9 @@ SIGHTGLASS_INLINE void Recorder::operation(const OperatorHandle& op, Stack& stac
   note_reads(op, stack);
   if (detail_ == Detail::full) recording_.push_back({&op.schema(), arguments(op, stack).vec(), {}});
   protect(op, stack);
-  std::vector<const c10::TensorImpl*>
-      older;  // than the run, and maybe given back as it is: a `to` that changes nothing
+  std::vector<const c10::TensorImpl*> older;  // than the run
   for (const at::Tensor& tensor : flat_tensors(arguments(op, stack)))
-    if (made_.count(tensor.unsafeGetTensorImpl()) == 0) older.push_back(tensor.unsafeGetTensorImpl());
+    if (new_.count(tensor.unsafeGetTensorImpl()) == 0) older.push_back(tensor.unsafeGetTensorImpl());
   op.callBoxed(stack);
   if (detail_ == Detail::full) recording_.back().results = flat_tensors(results(op, stack));
   const size_t step = signature_.steps.size();
@@ -50,8 +49,10 @@ SIGHTGLASS_INLINE void Recorder::operation(const OperatorHandle& op, Stack& stac
     for_each_tensor(value, [&](const at::Tensor& tensor) {
       made_[tensor.unsafeGetTensorImpl()] = Source{Source::Kind::result, index++, step};
       if (foreign_storages_.count(storage_of(tensor)) == 0) own_storages_.insert(storage_of(tensor));
-      if (std::find(older.begin(), older.end(), tensor.unsafeGetTensorImpl()) == older.end())
-        made_tensors_.emplace_back(tensor);
+      // A `to` that changes nothing gives what it was given.
+      if (std::find(older.begin(), older.end(), tensor.unsafeGetTensorImpl()) != older.end()) return;
+      new_.insert(tensor.unsafeGetTensorImpl());
+      made_tensors_.emplace_back(tensor);
     });
   }
 }
