@@ -74,9 +74,7 @@ class ModelInputs {
     ModelInputs turned = *this;
     turned.arrays_[arguments_[picture_].name()] = pictures;
     turned.arrays_.erase(name);
-    const auto is_it = [&](const c10::Argument& argument) { return argument.name() == name; };
-    turned.picture_ =
-        static_cast<size_t>(std::find_if(arguments_.begin(), arguments_.end(), is_it) - arguments_.begin());
+    turned.picture_ = place_of(name);
     return turned;
   }
 
@@ -98,11 +96,13 @@ class ModelInputs {
   }
 
  private:
-  bool has(const std::string& name) const {
-    for (const c10::Argument& argument : arguments_)
-      if (argument.name() == name) return true;
-    return false;
+  /// The number of arguments where none has this name.
+  size_t place_of(const std::string& name) const {
+    const auto is_it = [&](const c10::Argument& argument) { return argument.name() == name; };
+    return static_cast<size_t>(std::find_if(arguments_.begin(), arguments_.end(), is_it) - arguments_.begin());
   }
+
+  bool has(const std::string& name) const { return place_of(name) < arguments_.size(); }
 
   std::string names() const {
     std::vector<std::string> all;
@@ -111,10 +111,8 @@ class ModelInputs {
   }
 
   void find_picture(const std::string& path, const std::string& name) {
-    const auto is_it = [&](const c10::Argument& argument) { return argument.name() == name; };
-    const auto named = std::find_if(arguments_.begin(), arguments_.end(), is_it);
-    picture_ = static_cast<size_t>(named - arguments_.begin());
-    if (named != arguments_.end() && arrays_.count(name) == 0) return;
+    picture_ = place_of(name);
+    if (has(name) && arrays_.count(name) == 0) return;
     for (picture_ = 0; picture_ < arguments_.size(); ++picture_) {
       const c10::Argument& argument = arguments_[picture_];
       const bool serves = detail::is_tensor(argument.type()) || detail::is_list_of_tensors(argument.type());

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Exports small models of many kinds by this Python's torch, and writes beside each what it gives: outputs, activations, gradients, ten steps of SGD.
 
-fresh.py FOLDER; exits with 77 where this Python has no torch. Written with PyTorch 2.5 to 2.14 in mind.
+fresh.py FOLDER; exits with 77 where this Python has no torch. For PyTorch 2.4 to 2.14.
 """
 import inspect
 import io
